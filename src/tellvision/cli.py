@@ -1,0 +1,100 @@
+"""The command line: one thin command per link of the chain. `tellvision --help` lists them.
+
+A command's module is imported only when it is called, so that help answers at once. What the user did
+wrong is one line on stderr and exit status 1; `--json` prints for programs, progress goes to stderr.
+"""
+
+import argparse
+import importlib
+import inspect
+import os
+import sqlite3
+import sys
+from collections.abc import Callable
+from functools import partial
+
+from tellvision.records import InputError, Skip
+
+COMMANDS = {
+    "run": "from a folder of videos to a search that finds the moment",
+    "search": "find the moment where something is done",
+    "serve": "the search page, on this machine",
+    "captions": "read the subtitles beside the videos, every line said once",
+    "clips": "cut a clip for every caption",
+    "features": "turn pictures into tracks of vectors",
+    "pairs": "pool the tracks over the clips",
+    "train": "learn the joint space from the pairs",
+    "index": "build the search, by what finds best on held-out videos",
+    "evaluate": "measure a model",
+    "draw": "draw narrated how-to videos whose truth is known",
+    "verify": "check the stored vectors against their checksums",
+    "doctor": "what is installed, what is missing, and the line that installs it",
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    words = sys.argv[1:] if arguments is None else arguments
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_usage())
+        return 0
+    if words[0] == "--version":
+        from tellvision import __version__
+
+        print(__version__)
+        return 0
+    if words[0] not in COMMANDS:
+        print(f"tellvision: unknown command {words[0]!r}; `tellvision --help` lists them", file=sys.stderr)
+        return 2
+    return _guarded(words[0], words[1:])
+
+
+def _usage() -> str:
+    lines = [f"  {name:<10} {what}" for name, what in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: tellvision COMMAND ...",
+            "",
+            "Learns to connect language and video from narration, and searches with it.",
+            "",
+            *lines,
+            "",
+            "Begin with:  tellvision run VIDEOS --out WORK  and then  tellvision serve WORK",
+            "Each command explains itself:  tellvision COMMAND --help",
+        ]
+    )
+
+
+def _guarded(name: str, words: list[str]) -> int:
+    try:
+        _call(name, words)
+    except (InputError, Skip) as problem:
+        print(f"tellvision: {problem}", file=sys.stderr)
+        return 1
+    except (OSError, sqlite3.OperationalError) as problem:
+        if isinstance(problem, BrokenPipeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader went away: be quiet
+            return 0
+        print(
+            f"tellvision: {problem}: mend it (disk space? rights?) and run the same again, nothing done is lost",
+            file=sys.stderr,
+        )
+        return 1
+    except KeyboardInterrupt:
+        print("tellvision: stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _call(name: str, words: list[str]) -> None:
+    import tyro
+
+    from tellvision import recipes
+
+    command: Callable[..., None] = getattr(importlib.import_module("tellvision.commands"), name)
+    if "settings" in inspect.signature(command).parameters:
+        # --recipe decides what the other flags start from, so it is read before them.
+        first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+        first.add_argument("--recipe", default=recipes.DEFAULT)
+        command = partial(command, settings=recipes.find(first.parse_known_args(words)[0].recipe))
+    tyro.cli(command, prog=f"tellvision {name}", args=words)

@@ -1,0 +1,1 @@
+"""Where videos come from: a folder of them, so far."""

@@ -1,0 +1,115 @@
+"""A folder of videos -> the videos table: what is there, and what of it can be read.
+
+A video's id is its path below the folder without the ending, `/` between folders; where only the
+ending differs, those files keep it. A video that cannot be read stays in the table, with its reason.
+"""
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from tellvision.corpus import subtitles
+from tellvision.media import ENDINGS, probe
+from tellvision.records import InputError, Skip
+from tellvision.runners import Result
+
+VIDEOS = pa.schema(
+    [
+        ("id", pa.string()),
+        ("source", pa.string()),
+        ("path", pa.string()),
+        ("title", pa.string()),
+        ("task", pa.string()),
+        ("category", pa.string()),
+        ("rank", pa.int32()),
+        ("views", pa.int64()),
+        ("duration", pa.float64()),
+        ("licence", pa.string()),
+        ("status", pa.string()),
+        ("reason", pa.string()),
+        ("content", pa.string()),  # names the file's bytes, whatever it is called
+    ]
+)
+
+_SAMPLE = 1 << 16  # bytes
+
+
+@dataclass(frozen=True)
+class VideoFile:
+    """A file that is called a video, and the subtitle files beside it, best first."""
+
+    video_id: str
+    path: Path
+    size: int
+    modified: int
+    subtitles: tuple[Path, ...]
+
+
+def scan(folder: Path) -> list[VideoFile]:
+    """Every video file below `folder`, sorted by id; hidden files and folders are passed over.
+
+    Raises:
+        InputError: no such folder, or no video in it.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder: name the folder that holds the videos")
+    paths: list[tuple[Path, list[Path]]] = []
+    for where, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        beside = subtitles.by_video(names)
+        for name in sorted(names):
+            path = Path(where, name)
+            if path.suffix.lower() in ENDINGS and not name.startswith("."):
+                paths.append((path, subtitles.find(path, beside)))
+    if not paths:
+        endings = ", ".join(sorted(ENDINGS))
+        raise InputError(f"{folder} holds no video: files are looked for by their ending ({endings})")
+    ids = _ids([path.relative_to(folder) for path, _ in paths])
+    found = []
+    for video_id, (path, beside_it) in zip(ids, paths, strict=True):
+        state = path.stat()
+        found.append(VideoFile(video_id, path.absolute(), state.st_size, state.st_mtime_ns, tuple(beside_it)))
+    return sorted(found, key=lambda video: video.video_id)
+
+
+def _ids(paths: Sequence[Path]) -> list[str]:
+    stems = Counter(path.with_suffix("").as_posix() for path in paths)
+    bare = ((path.with_suffix("").as_posix(), path.as_posix()) for path in paths)
+    return [stem if stems[stem] == 1 else whole for stem, whole in bare]
+
+
+def describe(video: VideoFile) -> Result[pa.Table]:
+    """The row of one video in the videos table; one that cannot be read gets its reason there."""
+    content = _content(video)
+    status, reason, duration, skip = "ok", "", 0.0, None
+    try:
+        duration = probe(video.path).duration
+    except Skip as problem:
+        status, reason, skip = "skipped", problem.reason, problem
+    title = video.video_id.rpartition("/")[2].replace("_", " ")
+    row = dict.fromkeys(VIDEOS.names) | {
+        "id": video.video_id,
+        "source": "folder",
+        "path": str(video.path),
+        "title": title,
+        "duration": duration,
+        "status": status,
+        "reason": reason,
+        "content": content,
+    }
+    return Result(pa.Table.from_pylist([row], schema=VIDEOS), content, skip=skip)
+
+
+def _content(video: VideoFile) -> str:
+    # Size and three samples: reading a million videos whole, to see whether one changed, would take days.
+    known = hashlib.sha256(str(video.size).encode())
+    with video.path.open("rb") as file:
+        for offset in sorted({0, max(0, video.size // 2), max(0, video.size - _SAMPLE)}):
+            file.seek(offset)
+            known.update(file.read(_SAMPLE))
+    return known.hexdigest()[:32]

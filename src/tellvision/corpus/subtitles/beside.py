@@ -1,0 +1,102 @@
+"""The subtitle files that lie beside a video, best first, and where their words come from.
+
+`x.mp4` may have `x.vtt`, `x.en.vtt`, `x.en-US.srt`, `x.en.json3` or `x.mp4.en.vtt` beside it.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from tellvision.corpus.subtitles import reading
+
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{1,12})*")
+_REGIONS = frozenset({"au", "gb", "ie", "nz", "us"})  # where people write them in lower case
+_SOURCES = ("typed", "automatic", "translated")
+
+
+def by_video(names: Iterable[str]) -> dict[str, list[str]]:
+    """The subtitle files of a folder, by the name of the video that they stand beside.
+
+    Made once per folder from its listing; `find` then takes two look-ups per video. A key
+    is a file name without `.LANGUAGE.ENDING`: `x` for `x.vtt` and `x.en.vtt`, `x.mp4` for
+    `x.mp4.vtt`. Where other files are named `x.cut.*`, `x.cut.vtt` belongs to them and not
+    to `x`.
+    """
+    subtitles, others = [], set()
+    for name in names:
+        stem, ending = os.path.splitext(name)
+        if ending.lower() in reading.ENDINGS:
+            subtitles.append((name, stem))
+        else:
+            others.add(stem)
+    found: dict[str, list[str]] = {}
+    for name, stem in subtitles:
+        shorter, _, language = stem.rpartition(".")
+        if shorter and stem not in others and _LANGUAGE.fullmatch(language):
+            found.setdefault(shorter, []).append(name)
+        found.setdefault(stem, []).append(name)
+    return found
+
+
+def find(video: str | Path, siblings: Mapping[str, Sequence[str]] | Iterable[str] | None = None) -> list[Path]:
+    """The subtitle files beside a video, best first.
+
+    English before files that name no language before other languages; then typed before
+    automatic before translated (only what cannot be told by the name is opened, and only
+    its first bytes are read); then by format and name.
+
+    Args:
+        video: path of the video; it need not exist.
+        siblings: what `by_video` made of the folder's listing: hand it in wherever a
+            folder has many videos. A listing itself (names without folder) costs one pass
+            over it per video, None one listing of the folder per video.
+
+    Returns:
+        Paths in the video's folder; none where nothing lies beside it.
+    """
+    video = Path(video)
+    if siblings is None:
+        siblings = os.listdir(video.parent) if video.parent.is_dir() else ()
+    if not isinstance(siblings, Mapping):
+        siblings = by_video(siblings)
+    names = {*siblings.get(video.stem, ()), *siblings.get(video.name, ())}
+    paths = [video.parent / name for name in names]
+    if len(paths) < 2:
+        return paths
+    return sorted(paths, key=lambda path: _rank(path, _language(video, path)))
+
+
+def source_of(path: str | Path) -> str:
+    """Where the words of a subtitle file come from: `typed`, `automatic` or `translated`.
+
+    A language like `en-de` says translated (English made from German); captions that roll
+    or carry a time per word are automatic; what shows neither counts as typed. (`heard` is
+    what speech recognition of this program wrote; no file says it.)
+    """
+    path = Path(path)
+    if _is_translated(Path(path.stem).suffix[1:]):
+        return "translated"
+    return "automatic" if reading.is_automatic(path) else "typed"
+
+
+def _language(video: Path, path: Path) -> str:
+    """The language in the file's name, empty where it names none."""
+    stem = path.stem
+    return "" if stem in (video.stem, video.name) else stem.rpartition(".")[2]
+
+
+def _rank(path: Path, language: str) -> tuple[int, int, int, str]:
+    primary = re.split("[-_]", language.lower())[0]
+    return (
+        0 if primary in ("en", "eng") else 1 if not primary else 2,
+        _SOURCES.index(source_of(path)),
+        reading.ENDINGS.index(path.suffix.lower()),
+        path.name,
+    )
+
+
+def _is_translated(language: str) -> bool:
+    """Whether a language names a second one behind the first, as YouTube's translations do."""
+    found = re.match(r"[a-z]{2,3}-([a-z]{2,3})(?:-|$)", language)
+    return found is not None and found[1] not in _REGIONS

@@ -1,0 +1,23 @@
+"""WebVTT -> Cues: typed files, and YouTube's automatic ones whose lines roll.
+
+Header, NOTE, STYLE and REGION blocks, identifiers, cue settings, tags and entities are
+read and left out; `<00:00:03.600>` inside a line is the time of the word that follows.
+"""
+
+from tellvision.corpus.subtitles import blocks, rolling
+from tellvision.records import Cue
+
+
+def parse(text: str) -> tuple[list[Cue], int]:
+    """The Cues of a WebVTT file, sorted by start, and the number of cues dropped for their times.
+
+    Raises:
+        Skip: `unreadable_subtitles`, the text is no WebVTT file.
+    """
+    found, num_bad = blocks.split(text, blank_line_ends=True)
+    return rolling.cues_of(found), num_bad
+
+
+def is_automatic(head: str) -> bool:
+    """Whether the first part of a file shows that nobody typed it: its lines roll."""
+    return rolling.rolls(blocks.split(head, blank_line_ends=True)[0])

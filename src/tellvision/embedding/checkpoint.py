@@ -1,0 +1,174 @@
+"""Checkpoints: a folder with everything that a model needs to be used.
+
+    model.safetensors    weights, the table of word vectors in half precision
+    config.json          schema version, the model's configuration, stop words, what the writer adds
+    tokenizer.json       with word pieces: the tokenizer
+
+Each file is written whole or not at all; the weights carry a hash of the configuration they belong to,
+so that files of two different models are never mistaken for one.
+"""
+
+import importlib.util
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from numpy.typing import ArrayLike
+from safetensors import SafetensorError
+from torch import Tensor
+
+from tellvision.embedding.config import ModelConfig, from_dict, to_dict
+from tellvision.embedding.model import TextVideoModel
+from tellvision.embedding.text import TextTransform, WordPieces
+from tellvision.embedding.words import WordVectors, read_words
+from tellvision.records import InputError
+from tellvision.store import atomic_write, digest
+
+SCHEMA = 1
+WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
+
+Words = str | Path | Mapping[str, ArrayLike] | WordVectors
+
+
+def save(model: TextVideoModel, folder: Path, extra: dict[str, Any] | None = None) -> None:
+    """Write `model` to `folder`, over what stands there.
+
+    Killed between two files, the folder still loads: the new weights with the `extra` of before.
+
+    Args:
+        model: on any device.
+        folder: made if it is not there.
+        extra: JSON values kept under `extra` in config.json: how it was trained, on what.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    about = {"schema": SCHEMA, "model": to_dict(model.config), "stop_words": None, "extra": extra or {}}
+    if model.text is not None:
+        about["stop_words"] = sorted(model.text.stop_words)
+        if isinstance(model.text.lookup, WordPieces):
+            atomic_write(folder / TOKENIZER, model.text.lookup.to_json().encode())
+    weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    if model.word_table is not None:
+        weights["word_table"] = _halved(weights["word_table"])
+    marked = {"model": digest(about["model"])}
+    atomic_write(folder / WEIGHTS, safetensors.torch.save(weights, metadata=marked))
+    atomic_write(folder / CONFIG, json.dumps(about, indent=1, sort_keys=True, ensure_ascii=False).encode())
+
+
+def load(source: str | Path, words: Words | None = None) -> TextVideoModel:
+    """The model of a checkpoint.
+
+    Args:
+        source: a folder that `save` wrote; or, where no such path exists and `huggingface_hub` is
+            installed, the id of a model on the hub (`owner/name`), which is fetched.
+        words: only where the checkpoint refers to an outside table: the path of a word2vec .bin or GloVe
+            text file, or {word: (e,) array}.
+
+    Returns:
+        The model on the CPU, in float32, ready to use.
+
+    Raises:
+        InputError: nothing there, a file missing or damaged, another schema, weights of another shape.
+    """
+    folder = Path(source)
+    if not folder.exists():
+        folder = _fetch(str(source))
+    about = read_config(folder)
+    config = from_dict(about["model"])
+    table = None if words is None else words if isinstance(words, WordVectors) else read_words(words)
+    stop_words = None if about["stop_words"] is None else frozenset(about["stop_words"])
+    text: TextTransform | None = None
+    if config.text.tokens == "wordpiece":
+        if table is not None:
+            raise InputError(f"{folder} brings its own table of word pieces: load it without words=")
+        text = TextTransform(config.text, WordPieces.from_json(_read_text(folder / TOKENIZER)), stop_words)
+    elif table is not None:
+        text = TextTransform(config.text, table, stop_words)
+    return _assemble(folder, config, text, table)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """config.json of a checkpoint: `model`, `stop_words`, `extra`. InputError as in `load`."""
+    if folder.is_file():
+        raise InputError(
+            f"{folder} is a file, a checkpoint is a folder with {WEIGHTS} and {CONFIG} "
+            "(the paper's released file: tellvision.howto100m.load_checkpoint)"
+        )
+    path = folder / CONFIG
+    try:
+        about = json.loads(_read_text(path))
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path} is damaged ({error})") from None
+    schema = about.get("schema") if isinstance(about, dict) else None
+    if schema != SCHEMA:
+        raise InputError(
+            f"{path} has schema {schema}, this tellvision reads {SCHEMA}: use the version that wrote it"
+        )
+    if not about.keys() >= {"model", "stop_words", "extra"}:
+        raise InputError(f"{path} is no configuration of a checkpoint: it needs model, stop_words and extra")
+    return about
+
+
+def _assemble(
+    folder: Path, config: ModelConfig, text: TextTransform | None, words: WordVectors | None
+) -> TextVideoModel:
+    path = folder / WEIGHTS
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            marked = (file.metadata() or {}).get("model")
+        weights = safetensors.torch.load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from None
+    weights = {name: value.float() for name, value in weights.items()}
+    with torch.device("meta"):  # nothing is drawn at random only to be overwritten
+        model = TextVideoModel(config, text, weights.get("word_table"), words)
+    check_shapes(model, weights, path)
+    if marked != digest(to_dict(config)):
+        raise InputError(f"{path} belongs to another configuration than {folder / CONFIG}: save the model again")
+    model.load_state_dict(weights, assign=True)
+    return model.eval()
+
+
+def check_shapes(model: TextVideoModel, weights: Mapping[str, Tensor], path: Path) -> None:
+    """InputError if `weights` are not those of `model`, by name and shape."""
+    expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in weights.items()}
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) != found.get(name):
+            raise InputError(
+                f"{path} is a checkpoint of another shape: {name} is {found.get(name, 'missing')}, "
+                f"the configuration says {expected.get(name, 'nothing of it')}"
+            )
+
+
+def _halved(table: Tensor) -> Tensor:
+    """In half precision, if nothing is lost by it."""
+    half = table.half()
+    return half if torch.equal(half.float(), table) else table
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read, a checkpoint needs it: {error}") from None
+
+
+def _fetch(name: str) -> Path:
+    """The folder of a model on the hub, fetched."""
+    nothing = f"there is no checkpoint at {name}"
+    if name.count("/") != 1 or name.startswith((".", "/", "~")):
+        raise InputError(nothing)
+    if importlib.util.find_spec("huggingface_hub") is None:
+        raise InputError(f"{nothing}; if it is the id of a model on the hub: pip install huggingface_hub")
+    import huggingface_hub
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        return Path(huggingface_hub.snapshot_download(name, allow_patterns=[WEIGHTS, CONFIG, TOKENIZER]))
+    except (OSError, ValueError, HfHubHTTPError) as error:
+        raise InputError(
+            f"{nothing}, and the hub gave none: {(str(error).splitlines() or ['no reason'])[0]}"
+        ) from None

@@ -1,0 +1,1 @@
+"""Measuring models: on held-out videos, and on segments whose truth is known."""

@@ -1,0 +1,157 @@
+"""Videos opened with PyAV: what a file holds, its frames at a rate, one picture of a moment.
+
+Reads local files only: the demuxers are a short list of real containers, so a playlist that
+calls itself .mp4 cannot make FFmpeg open another file or the network. A file that ends
+early gives what can be read, with a note; one that gives nothing is skipped with a reason.
+"""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+
+from tellvision.records import Skip
+
+ENDINGS = frozenset({".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v"})
+_OPTIONS = {
+    "protocol_whitelist": "file",
+    "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,flv,mpeg",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """What a video file says of itself.
+
+    Attributes:
+        duration: seconds; 0 where the file does not say.
+        width: pixels.
+        height: pixels.
+        codec: FFmpeg's name of the codec.
+    """
+
+    duration: float
+    width: int
+    height: int
+    codec: str
+
+
+def _open(path: Path) -> av.container.InputContainer:
+    try:
+        if path.stat().st_size == 0:
+            raise Skip("empty_file", f"{path.name} has no bytes")
+        container = av.open(str(path), options=_OPTIONS)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise Skip("unreadable_video", f"{path.name}: {_reason(error)}") from None
+    if not container.streams.video:
+        container.close()
+        raise Skip("no_picture", f"{path.name} has no video stream")
+    return container
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _start(container: av.container.InputContainer) -> float:
+    return (container.start_time or 0) / av.time_base
+
+
+def probe(path: Path) -> Probe:
+    """Open `path` and read its header, without decoding.
+
+    Raises:
+        Skip: `empty_file`, `unreadable_video` or `no_picture`.
+    """
+    with _open(path) as container:
+        stream = container.streams.video[0]
+        seconds = (container.duration or 0) / av.time_base
+        if seconds <= 0 and stream.duration and stream.time_base:
+            seconds = float(stream.duration * stream.time_base)
+        context = stream.codec_context
+        return Probe(duration=max(seconds, 0.0), width=context.width, height=context.height, codec=context.name)
+
+
+class Frames:
+    """Frames of a video at `fps`, the whole picture scaled to `size` x `size`.
+
+    Row i is what is on the screen at i / fps seconds: the last frame begun by then (the first one,
+    before any began). Iterate once; afterwards `note` says what was odd, if anything.
+    """
+
+    def __init__(self, path: Path, fps: float, size: int) -> None:
+        self.path, self.fps, self.size = path, fps, size
+        self.note = ""
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Yield (size, size, 3) uint8 RGB.
+
+        Raises:
+            Skip: the file cannot be opened, or not one frame can be decoded (`no_frames`).
+        """
+        row = 0
+        with _open(self.path) as container:
+            stream = container.streams.video[0]
+            stream.thread_type = "NONE"  # one thread a process: the runner keeps the cores busy
+            expected = (container.duration or 0) / av.time_base
+            start, shown, error = _start(container), None, None
+            frames = container.decode(stream)
+            while True:
+                try:
+                    frame = next(frames)
+                except StopIteration:
+                    break
+                except (av.FFmpegError, ValueError) as problem:
+                    error = problem
+                    break
+                if frame.time is None:
+                    continue
+                begins = frame.time - start
+                if shown is not None and begins > row / self.fps:
+                    picture = self._scaled(shown)
+                    while begins > row / self.fps:
+                        yield picture
+                        row += 1
+                shown, ends = frame, begins + float((frame.duration or 0) * frame.time_base)
+            if shown is None:
+                raise Skip("no_frames", f"{self.path.name}: {_reason(error) if error else 'no frame in it'}")
+            picture = self._scaled(shown)
+            while row == 0 or ends > row / self.fps:
+                yield picture
+                row += 1
+        if error is not None or ends < expected - 2.0:
+            self.note = f"ends at {ends:.0f} of {expected:.0f} s" + (f": {_reason(error)}" if error else "")
+
+    def _scaled(self, frame: av.VideoFrame) -> np.ndarray:
+        return frame.reformat(self.size, self.size, "rgb24", interpolation="AREA").to_ndarray()
+
+
+def thumbnail(path: Path, seconds: float, width: int = 320) -> bytes:
+    """The picture at `seconds` (the last one, past the end) as JPEG, `width` pixels wide.
+
+    Raises:
+        Skip: as for `Frames`.
+    """
+    picture = None
+    with _open(path) as container:
+        stream = container.streams.video[0]
+        start = _start(container)
+        try:
+            container.seek(int((max(seconds, 0.0) + start) * av.time_base), backward=True)
+            for frame in container.decode(stream):
+                picture = frame
+                if frame.time is None or frame.time - start >= seconds:
+                    break
+        except (av.FFmpegError, ValueError) as error:
+            if picture is None:
+                raise Skip("no_frames", f"{path.name}: {_reason(error)}") from None
+        if picture is None:
+            raise Skip("no_frames", f"{path.name}: no frame at {seconds:.1f} s")
+        height = max(2, round(picture.height * width / picture.width))
+        image = picture.reformat(width, height, "rgb24").to_image()
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=82)
+    return buffer.getvalue()

@@ -1,0 +1,62 @@
+"""Recipes: full configurations of a run, as functions. The command line shows the same fields.
+
+A recipe is a starting point that one can read: `tellvision run VIDEOS --out WORK --recipe paper`
+takes it whole, flags such as `--train.epochs 30` change single fields of it.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from tellvision.corpus.captions import CaptionConfig
+from tellvision.corpus.clips import ClipConfig
+from tellvision.embedding.config import TextConfig, TrainConfig
+from tellvision.records import InputError
+from tellvision.vision.extractors import FeatureConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that decides what a run makes of its videos."""
+
+    captions: CaptionConfig = field(default_factory=CaptionConfig)
+    """From subtitles to lines said once."""
+    clips: ClipConfig = field(default_factory=ClipConfig)
+    """From lines to clips."""
+    features: FeatureConfig = field(default_factory=FeatureConfig)
+    """From pictures to tracks."""
+    text: TextConfig = field(default_factory=TextConfig)
+    """From captions to tokens."""
+    dim: int = 512
+    """Width of the joint space."""
+    train: TrainConfig = field(default_factory=TrainConfig)
+    """How the embedding learns."""
+    max_skipped: float = 0.9
+    """Share of the videos that a stage may skip before the run stops."""
+
+
+def laptop() -> Recipe:
+    """Tens to thousands of videos on two cores in minutes: a narrow space, more epochs, larger steps."""
+    return Recipe(dim=512, train=TrainConfig(epochs=40, learning_rate=1e-3, decay=0.95))
+
+
+def paper() -> Recipe:
+    """The sizes and the schedule of the paper (section 4.2), for hundreds of thousands of videos."""
+    return Recipe(dim=4096, train=TrainConfig(epochs=15, learning_rate=1e-4, decay=0.9))
+
+
+DEFAULT = "laptop"
+RECIPES: dict[str, Callable[[], Recipe]] = {"laptop": laptop, "paper": paper}
+
+
+def find(name: str) -> Recipe:
+    """The recipe called `name`; InputError lists what there is."""
+    if name not in RECIPES:
+        raise InputError(f"unknown recipe {name!r}: use one of {', '.join(RECIPES)}")
+    return RECIPES[name]()
+
+
+def to_dict(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as JSON values, as it lies beside every output."""
+    return dataclasses.asdict(recipe)

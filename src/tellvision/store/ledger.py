@@ -1,0 +1,154 @@
+"""The ledger: one row per item and stage, in SQLite; the driver is its only writer.
+
+An item is acknowledged once its output is on disk and its row committed here; a run that
+is killed continues behind the last acknowledged item. A row's fingerprint names the input
+and the configuration it was made from, so what is stale is a comparison of two strings.
+"""
+
+import fcntl
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tellvision.records import InputError
+from tellvision.store.manifests import check_schema
+
+LEDGER = "ledger.sqlite"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What became of one item in one stage.
+
+    Attributes:
+        fingerprint: of the input and the configuration.
+        status: `done` or `skipped`.
+        reason: why it was skipped, snake_case; empty for done.
+        detail: one line for a reader; for done a note, if anything was odd.
+        rows: rows of output.
+        dropped: rows left out, by reason.
+        output: names the output's content, so that an equal one starts nothing downstream.
+    """
+
+    item: str
+    fingerprint: str
+    status: str = "done"
+    reason: str = ""
+    detail: str = ""
+    rows: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+    output: str = ""
+
+
+class Ledger:
+    """The ledger of one work folder, which it locks against a second driver while open."""
+
+    def __init__(self, work: Path) -> None:
+        path = work / LEDGER
+        work.mkdir(parents=True, exist_ok=True)
+        if not path.exists() and any(name for name in work.iterdir() if name.name != "lock"):
+            raise InputError(f"{work} is not empty and not a work folder: name a new folder for the output")
+        self._lock = (work / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.close()
+            raise InputError(f"another run is working in {work}: wait for it, or end it") from None
+        self._db: sqlite3.Connection | None = None
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None)
+            self._prepare(path)
+        except sqlite3.DatabaseError as error:
+            self.close()
+            raise InputError(f"{path} cannot be used ({error}): free disk space, or name a new --out") from None
+        except InputError:
+            self.close()
+            raise
+
+    def _prepare(self, path: Path) -> None:
+        self.db.execute("PRAGMA journal_mode = WAL")
+        self.db.execute("PRAGMA synchronous = FULL")  # acknowledged means on disk
+        (version,) = self.db.execute("PRAGMA user_version").fetchone()
+        if version:
+            check_schema(version, path)
+            return
+        self.db.executescript(
+            """BEGIN;
+            CREATE TABLE items (
+                stage TEXT NOT NULL, item TEXT NOT NULL, fingerprint TEXT NOT NULL, status TEXT NOT NULL,
+                reason TEXT NOT NULL, detail TEXT NOT NULL, rows INTEGER NOT NULL, dropped TEXT NOT NULL,
+                output TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 1, PRIMARY KEY (stage, item)
+            ) WITHOUT ROWID;
+            PRAGMA user_version = 1;
+            COMMIT;"""
+        )
+
+    @property
+    def db(self) -> sqlite3.Connection:
+        """The open connection."""
+        assert self._db is not None, "the ledger is closed"
+        return self._db
+
+    def __enter__(self) -> "Ledger":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file and of the lock."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+        self._lock.close()
+
+    def rows(self, stage: str) -> dict[str, Row]:
+        """Every item of `stage`, by name."""
+        found = self.db.execute(
+            "SELECT item, fingerprint, status, reason, detail, rows, dropped, output FROM items WHERE stage = ?",
+            (stage,),
+        )
+        return {r[0]: Row(*r[:6], dropped=json.loads(r[6]), output=r[7]) for r in found}
+
+    def acknowledge(self, stage: str, rows: Iterable[Row]) -> None:
+        """Commit `rows`, whose output is on disk; a repeated item counts an attempt more."""
+        values = [
+            (stage, r.item, r.fingerprint, r.status, r.reason, r.detail, r.rows, json.dumps(r.dropped), r.output)
+            for r in rows
+        ]
+        with self.db:
+            self.db.execute("BEGIN")
+            self.db.executemany(
+                """INSERT INTO items (stage, item, fingerprint, status, reason, detail, rows, dropped, output)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+                ON CONFLICT (stage, item) DO UPDATE SET attempts = attempts + 1,
+                fingerprint = excluded.fingerprint, status = excluded.status, reason = excluded.reason,
+                detail = excluded.detail, rows = excluded.rows, dropped = excluded.dropped,
+                output = excluded.output""",
+                values,
+            )
+
+    def forget(self, stage: str, items: Iterable[str]) -> None:
+        """Take away items that are no longer part of the input."""
+        with self.db:
+            self.db.execute("BEGIN")
+            self.db.executemany("DELETE FROM items WHERE stage = ? AND item = ?", [(stage, i) for i in items])
+
+
+def counts(rows: Iterable[Row]) -> dict[str, Any]:
+    """What a manifest says of its items: `done`, `rows`, `skipped` and `dropped` by reason."""
+    skipped: Counter[str] = Counter()
+    dropped: Counter[str] = Counter()
+    done = total = 0
+    for row in rows:
+        dropped.update(row.dropped)
+        total += row.rows
+        if row.status == "done":
+            done += 1
+        else:
+            skipped[row.reason] += 1
+    return {"done": done, "rows": total, "skipped": dict(skipped), "dropped": dict(dropped)}
