@@ -209,6 +209,24 @@ def test_nothing_and_errors_are_said(browser, address):
     browser.go(address)
     browser.until("document.querySelector('#status').textContent.startsWith('3 videos, 4 moments')")
     assert browser.run("document.querySelector('#why').textContent") == "Searched by what is said."
+    browser.click("#examples button")
+    browser.until(FIRST)
+    assert browser.run("document.querySelector('#status').textContent").endswith("best first, by what is said.")
+
+
+def test_the_figures_behind_the_choice(browser, address, tmp_path):
+    figures = {"R@1": 0.1, "R@5": 0.2, "R@10": 0.5, "MedR": 7.0}
+    systems = {"speech": figures, "learned": figures | {"R@10": 0.0421}, "chance": figures | {"R@10": 0.001}}
+    comparison = {"questions": 60, "videos": 10, "model": None, "systems": systems}
+    film(tmp_path / "v.mp4")
+    clips, videos = clips_of([("v", 0.0, 5.0, "x")]), videos_of({"v": tmp_path / "v.mp4"})
+    built(tmp_path / "index" / "main", clips, videos=videos, comparison=comparison)
+    with served(tmp_path) as other:
+        browser.go(other)
+        browser.until("!document.querySelector('#figures').hidden")
+        rows = browser.run("[...document.querySelectorAll('#figures tbody tr')].map(row => row.textContent)")
+        assert rows == ["speech10 %20 %50 %7", "learned10 %20 %4.2 %7", "chance10 %20 %0.1 %7"]
+        assert browser.run("document.querySelector('tr.chosen td').textContent") == "speech"
 
 
 def test_a_video_that_cannot_be_played_is_offered_as_a_file(browser, address):

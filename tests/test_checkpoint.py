@@ -175,13 +175,25 @@ def test_cut_off(model, tmp_path):
 
 def test_a_file_in_place_of_a_folder(tmp_path):
     (tmp_path / "released.pth").write_bytes(b"x")
-    with pytest.raises(InputError, match="howto100m.load_checkpoint"):
+    with pytest.raises(InputError, match=r"howto100m.load_checkpoint"):
         load(tmp_path / "released.pth")
 
 
 def test_nothing_there(tmp_path):
     with pytest.raises(InputError, match="there is no checkpoint at"):
         load(tmp_path / "none")
+
+
+def test_a_loaded_model_trains_and_leaves_the_file_alone(pieces, tmp_path):
+    save(pieces, tmp_path)
+    before = (tmp_path / "model.safetensors").read_bytes()
+    again = load(tmp_path).train()
+    optimizer = torch.optim.Adam(again.parameters(), lr=0.1)
+    texts, clips = again(torch.tensor([[5, 6, -1], [7, -1, -1]]), torch.from_numpy(ROWS))
+    (texts @ clips.T).sum().backward()
+    optimizer.step()
+    assert not torch.equal(again.word_layer.weight, pieces.word_layer.weight)
+    assert (tmp_path / "model.safetensors").read_bytes() == before
 
 
 @pytest.fixture
@@ -215,15 +227,13 @@ def test_the_hub_has_none(hub, kind):
         raise (getattr(hub.errors, kind) if isinstance(kind, str) else kind)("404\nmany lines")
 
     hub.snapshot_download = fetch
-    with pytest.raises(InputError, match="no checkpoint at someone/cooking, and the hub gave none: 404$"):
+    with pytest.raises(InputError, match=r"no checkpoint at someone/cooking, and the hub gave none: 404$"):
         load("someone/cooking")
 
 
 def test_the_hub_is_not_installed(monkeypatch):
     find = checkpoint.importlib.util.find_spec
-    monkeypatch.setattr(
-        checkpoint.importlib.util, "find_spec", lambda name: None if "hub" in name else find(name)
-    )
+    monkeypatch.setattr(checkpoint.importlib.util, "find_spec", lambda name: None if "hub" in name else find(name))
     with pytest.raises(InputError, match="pip install huggingface_hub"):
         load("someone/cooking")
 

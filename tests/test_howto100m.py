@@ -91,10 +91,12 @@ def test_equals_the_restatement(tmp_path, pooled):
 
 def test_padding_really_counts(tmp_path):
     weights = released()
-    weights["text_pooling.fc.bias"] = np.full(DIM, 3.0)
-    model = load_checkpoint(write(tmp_path / "model.pth", weights), words=WORDS)
-    short = text_tower(weights, [WORDS["egg"]], places=1)
-    assert np.abs(model.encode_text(["egg"])[0] - short).max() > 1e-3
+    weights["text_pooling.fc.weight"] = -np.abs(weights["text_pooling.fc.weight"])
+    weights["text_pooling.fc.bias"] = np.ones(DIM)  # a word of zeros gives 1 everywhere, "up" less
+    model = load_checkpoint(write(tmp_path / "model.pth", weights), words={"up": [0.3, 0.2, 0.5]})
+    np.testing.assert_allclose(model.encode_text(["up"])[0], unit(weights, "GU_text", np.ones(DIM)), atol=1e-5)
+    alone = text_tower(weights, [np.array([0.3, 0.2, 0.5])], places=1)
+    assert np.abs(model.encode_text(["up"])[0] - alone).max() > 1e-3
 
 
 def test_tracks_of_the_paper(tmp_path):
@@ -190,7 +192,7 @@ def test_state_dicts_of_something_else(tmp_path):
     del weights["GU_text.fc.bias"]
     with pytest.raises(InputError, match=r"missing GU_text.fc.bias; unknown nothing"):
         load_checkpoint(write(path, weights))
-    with pytest.raises(InputError, match="missing nothing; unknown head.weight"):
+    with pytest.raises(InputError, match=r"missing nothing; unknown head.weight"):
         load_checkpoint(write(path, released() | {"head.weight": np.zeros((2, 2))}))
     with pytest.raises(InputError, match="no matrix"):
         load_checkpoint(write(path, released() | {"GU_text.fc.weight": np.zeros(3)}))

@@ -17,9 +17,7 @@ def slow(similarity, video=None, margin=0.1, same_video=0.5):
             weight = 1.0
             if video is not None and squares not in (n, n * n):
                 same = video[i] == video[j]
-                weight = (
-                    same_video * n**2 / squares if same else (1 - same_video) * n**2 / (n**2 - squares)
-                )
+                weight = same_video * n**2 / squares if same else (1 - same_video) * n**2 / (n**2 - squares)
             cost = max(0.0, margin + similarity[i][j] - similarity[i][i])
             cost += max(0.0, margin + similarity[i][j] - similarity[j][j])
             total += weight * cost

@@ -92,9 +92,7 @@ def test_errors(similarity, target, match):
 def test_equals_the_slow_reference(data):
     rows, columns = data.draw(st.integers(1, 6)), data.draw(st.integers(1, 8))
     similarity = data.draw(hnp.arrays(np.float32, (rows, columns), elements=st.integers(-2, 2)))
-    right = data.draw(
-        st.lists(st.lists(st.integers(0, columns - 1), min_size=1), min_size=rows, max_size=rows)
-    )
+    right = data.draw(st.lists(st.lists(st.integers(0, columns - 1), min_size=1), min_size=rows, max_size=rows))
     assert ranks(similarity, right).tolist() == slow_ranks(similarity, right)
 
 

@@ -1,5 +1,6 @@
 """Index, ranking and the choice of what to search by: hand-worked scores, swaps, any question."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -14,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tellvision.records import InputError
-from tellvision.search import Index, build, choice, compare, search
+from tellvision.search import Index, build, choice, compare, load_model, search
 from tellvision.search.narration import Narration, spoken_words, terms
 from tellvision.search.ranking import best, fuse
 from tellvision.store import read_manifest
@@ -308,6 +309,20 @@ def test_pictures_need_vectors_of_the_same_model(kitchen, tmp_path):
         kitchen.picture(np.ones(3))
 
 
+def test_the_model_is_found_where_the_index_says(kitchen, tmp_path, monkeypatch):
+    from tellvision.embedding import checkpoint  # brings PyTorch
+
+    asked = []
+    monkeypatch.setattr(checkpoint, "load", asked.append)
+    (tmp_path / "index" / "runs" / "main").mkdir(parents=True)
+    for model in ["../runs/main", "../runs/gone", str(tmp_path), "owner/name"]:
+        load_model(dataclasses.replace(kitchen, model=model))
+    folder = kitchen.folder
+    assert asked == [folder / "../runs/main", folder / "../runs/gone", tmp_path, "owner/name"]
+    assert load_model(dataclasses.replace(kitchen, vectors=None)) is None
+    assert len(asked) == 4
+
+
 def test_overlapping_moments_are_told_once(tmp_path):
     spans = [(0, 10), (4, 14), (5, 15), (6, 6), (30, 40), (0, 10)]
     videos = ["v", "v", "v", "v", "v", "w"]
@@ -386,7 +401,7 @@ def test_a_perfect_picture_is_chosen():
     assert systems["speech"]["R@10"] < 1
     assert systems["speech"]["questions"] == 60
     assert "Searched by the learned picture: of 60 lines kept back from 10 videos" in result["why"]
-    assert "found 100% among the first ten" in result["why"]
+    assert "found 100 % among the first ten" in result["why"]
     json.dumps(result)
 
 
@@ -396,7 +411,7 @@ def test_a_picture_of_noise_is_not_used():
     _, noise = oracle(120, seed=1)
     result = compare(captions, clips, {choice.LEARNED: (encode, noise), choice.GIVEN: oracle(120)})
     assert result["model"] == "given"
-    assert "the learned picture 10%, not clearly better than on shuffled clips; chance 8%" in result["why"]
+    assert "not clearly more than on shuffled clips; chance 8.3 %" in result["why"]
     alone = compare(captions, clips, {choice.LEARNED: (encode, noise)})
     assert (alone["search_by"], alone["model"]) == ("speech", None)
 

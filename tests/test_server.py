@@ -16,8 +16,9 @@ import uvicorn
 from PIL import Image
 
 from tellvision.records import InputError
+from tellvision.search import server
 from tellvision.search.server import create_app, serve
-from test_search import built, clips_of, videos_of
+from test_search import Words, built, clips_of, videos_of
 
 STRANGE = "tips & tricks/50% off #1? (ä) 'x'"
 NAMES = ["plain", STRANGE]
@@ -48,16 +49,16 @@ def work_of(folder, films):
 @contextlib.contextmanager
 def client_of(app):
     """A client of `app`, served on a free port by a thread."""
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", ws="none"))
+    running = uvicorn.Server(uvicorn.Config(app, log_level="critical", ws="none"))
     listening = socket.create_server(("127.0.0.1", 0))
-    thread = threading.Thread(target=server.run, args=([listening],))
+    thread = threading.Thread(target=running.run, args=([listening],))
     thread.start()
     address = f"http://127.0.0.1:{listening.getsockname()[1]}"
     try:
         with httpx.Client(base_url=address, trust_env=False, timeout=20) as client:
             yield client
     finally:
-        server.should_exit = True
+        running.should_exit = True
         thread.join()
         listening.close()
 
@@ -194,6 +195,7 @@ def test_what_is_indexed(client):
         "search_by": "speech",
         "why": "Searched by what is said.",
         "comparison": {"questions": 0, "systems": {}},
+        "examples": ["crack the eggs, said in plain"],
     }
     assert client.get("/healthz").json() == {"status": "ok"}
 
@@ -224,6 +226,24 @@ def test_a_server_needs_an_index_and_a_port(work, tmp_path):
         create_app(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(InputError, match="choose another"):
         serve(work, taken.getsockname()[1])
+
+
+def test_the_model_answers_and_is_told_of_where_it_cannot(tmp_path, monkeypatch):
+    clips = clips_of([("v", 0.0, 5.0, "crack"), ("v", 9.0, 12.0, "stir it")])
+    built(tmp_path / "index" / "main", clips, np.eye(5, dtype=np.float32)[:2], by="picture")
+    monkeypatch.setattr(server, "load_model", lambda index: Words())
+    with client_of(create_app(tmp_path)) as client:
+        hits = client.get("/api/search?query_text=whisk").json()["data"]
+        assert [hit["start"] for hit in hits] == [9, 0]
+        assert "no word of 'zebra'" in refusal(client.get("/api/search?query_text=zebra"), 400)
+
+    def missing(index):
+        raise InputError("there is no checkpoint at ../runs/main")
+
+    monkeypatch.setattr(server, "load_model", missing)
+    with client_of(create_app(tmp_path)) as client:
+        assert "no checkpoint" in refusal(client.get("/api/search?query_text=whisk"), 400)
+        assert client.get("/").status_code == 200
 
 
 @contextlib.contextmanager

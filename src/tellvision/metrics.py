@@ -104,30 +104,22 @@ def ranks_of_embeddings(texts: ArrayLike, clips: ArrayLike, target: Target = Non
     _check_finite("clips", clip)
     rows, columns = _pairs(target, len(text), len(clip))
 
-    def product(some_texts: NDArray[Any], some_clips: NDArray[Any]) -> NDArray[np.float32]:
-        scores = some_texts.astype(np.float64) @ some_clips.astype(np.float64).T
-        return scores.astype(np.float32)
-
-
-    size = _ROWS
     result = np.empty(len(text), dtype=np.int64)
-    for start in range(0, len(text), size):
-        block = text[start : start + size]
+    for start in range(0, len(text), _ROWS):
+        block = text[start : start + _ROWS].astype(np.float64)
         mine = slice(*np.searchsorted(rows, [start, start + len(block)]))
         row, column = rows[mine] - start, columns[mine]
-        right = np.concatenate(
-            [
-                np.einsum("nd,nd->n", *(side.astype(np.float64) for side in (block[r], clip[c])))
-                for r, c in zip(_split(row, size), _split(column, size), strict=True)
-            ]
-        ).astype(np.float32)
-        best = np.maximum.reduceat(right, _starts(row))
+        best = np.full(len(block), -np.inf, dtype=np.float32)
+        for first in range(0, len(row), _ROWS):
+            r, c = row[first : first + _ROWS], column[first : first + _ROWS]
+            right = np.einsum("nd,nd->n", block[r], clip[c].astype(np.float64))
+            np.maximum.at(best, r, right.astype(np.float32))
         wrong = np.zeros(len(block), dtype=np.int64)
-        for first in range(0, len(clip), size):
-            scores = product(block, clip[first : first + size])
-            here = (column >= first) & (column < first + size)
+        for first in range(0, len(clip), _ROWS):
+            scores = (block @ clip[first : first + _ROWS].astype(np.float64).T).astype(np.float32)
+            here = (column >= first) & (column < first + _ROWS)
             wrong += _wrong(scores, best, row[here], column[here] - first)
-        result[start : start + size] = 1 + wrong
+        result[start : start + _ROWS] = 1 + wrong
     return result
 
 
@@ -161,7 +153,8 @@ def chance(num_candidates: int, num_right: int = 1) -> dict[str, float]:
 def shuffled(similarity: ArrayLike, target: Target = None, *, seed: int) -> dict[str, float]:
     """The control: the same scores against targets dealt out at random among the rows.
 
-    What is left above chance is no knowledge of the pairs; expect `chance`.
+    Expect `chance`: what stands above it does not come from knowing the pairs. Args and errors as in
+    `retrieval`; the same seed deals the same way.
     """
     scores = np.asarray(similarity)
     if scores.ndim != 2:
@@ -185,7 +178,10 @@ def bootstrap_interval(
         num_samples: draws with replacement.
 
     Returns:
-        (low, high), both values that the statistic can take or lie between two that it can.
+        (low, high).
+
+    Raises:
+        ValueError: another name, no ranks, a level outside 0 to 1.
     """
     values = np.asarray(ranks)
     if statistic not in STATISTICS:
@@ -198,7 +194,7 @@ def bootstrap_interval(
     step = max(1, _BLOCK // len(values))
     samples = [
         STATISTICS[statistic](values[random.integers(len(values), size=(count, len(values)))])
-        for count in _sizes(num_samples, step)
+        for count in [min(step, num_samples - start) for start in range(0, num_samples, step)]
     ]
     low, high = np.quantile(np.concatenate(samples), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
@@ -242,14 +238,6 @@ def _wrong(
 def _starts(row: NDArray[np.int64]) -> NDArray[np.int64]:
     """Where each row's entries begin in a rising list of row numbers."""
     return np.flatnonzero(np.diff(row, prepend=-1))
-
-
-def _split(values: NDArray[Any], size: int) -> list[NDArray[Any]]:
-    return [values[start : start + size] for start in range(0, len(values), size)]
-
-
-def _sizes(total: int, step: int) -> list[int]:
-    return [min(step, total - start) for start in range(0, total, step)]
 
 
 def _check_finite(name: str, vectors: NDArray[Any]) -> None:

@@ -230,16 +230,14 @@ def _choice(
     options += [(name, "picture", name) for name in usable]
     options += [(f"{name} + speech", "fused", name) for name in usable]
     winner = max(options, key=lambda option: (systems[option[0]]["R@10"], systems[option[0]]["MRR"]))
-    others = [f"{_spoken(name)} {systems[name]['R@10']:.0%}" for name, *_ in options if name != winner[0]]
-    others += [
-        f"{_spoken(name)} {systems[name]['R@10']:.0%}, not clearly better than on shuffled clips"
-        for name in unclear
-    ]
-    others.append(f"chance {systems['chance']['R@10']:.0%}")
+    found = {name: _percent(figures["R@10"]) for name, figures in systems.items()}
+    others = [f"{_spoken(name)} {found[name]}" for name, *_ in options if name != winner[0]]
+    others += [f"{_spoken(name)} {found[name]}, not clearly more than on shuffled clips" for name in unclear]
+    others.append(f"chance {found['chance']}")
     why = (
-        f"Searched by {_spoken(winner[0])}: of {sizes['questions']} lines kept back from "
-        f"{sizes['videos']} videos that training did not see, this found {systems[winner[0]]['R@10']:.0%} "
-        f"among the first ten ({'; '.join(others)})."
+        f"Searched by {_spoken(winner[0])}: of {sizes['questions']} lines kept back from {sizes['videos']} "
+        f"videos that training did not see, this found {found[winner[0]]} among the first ten "
+        f"({'; '.join(others)})."
     )
     return {"search_by": winner[1], "model": winner[2], "why": why}
 
@@ -261,3 +259,7 @@ def _spoken(system: str) -> str:
     if system.endswith(" + speech"):
         return f"what is said and the {system.removesuffix(' + speech')} picture together"
     return f"the {system} picture"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.{0 if share >= 0.1 or share == 0 else 1}f} %"

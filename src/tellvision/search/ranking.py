@@ -35,7 +35,8 @@ def load_model(index: Index) -> TextModel | None:
     from tellvision.embedding.checkpoint import load  # brings PyTorch, which speech does without
 
     place = index.folder / index.model  # joining an absolute path gives that path
-    return load(place if place.exists() else index.model)
+    on_disk = place.exists() or index.model.startswith((".", "/"))
+    return load(place if on_disk else index.model)
 
 
 def search(index: Index, model: TextModel | None, text: str, k: int, by: str | None = None) -> list[Hit]:

@@ -15,10 +15,12 @@ import math
 import socket
 import sys
 import threading
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
+import numpy as np
 import uvicorn
 from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -38,6 +40,7 @@ HOST = "127.0.0.1"
 LONGEST_QUESTION = 1000  # characters
 MOST_HITS = 100
 THUMBNAILS = 1024  # kept in memory, some 15 kB each
+EXAMPLES, EXAMPLE_WORDS = 6, range(3, 9)
 PAGE = Path(__file__).parent / "page"
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; "
@@ -53,6 +56,7 @@ class _Shelf:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = threading.Lock()
+        self._loading = threading.Lock()  # its own: pages and pictures need no model, so they do not wait
         self._model: TextModel | None = None
         self._model_of: Index | None = None
         self._stamp = self._now()
@@ -74,9 +78,10 @@ class _Shelf:
 
     def with_model(self) -> tuple[Index, TextModel | None]:
         index = self.index()
-        with self._lock:
+        with self._loading:
             if self._model_of is not index:
-                self._model, self._model_of = load_model(index), index
+                self._model = None if index.search_by == "speech" else load_model(index)
+                self._model_of = index
             return index, self._model
 
 
@@ -114,6 +119,15 @@ def _answer(index: Index, question: str, hit: Hit) -> dict[str, Any]:
         "video_url": f"/media/{name}",
         "thumbnail_url": f"/thumbnail/{name}?t={(hit.start + hit.end) / 2:.2f}",
     }
+
+
+def _examples(index: Index) -> list[str]:
+    """A few short things that are said, from all over the index: questions to begin with."""
+    spread = np.linspace(0, index.clips.num_rows - 1, min(1000, index.clips.num_rows))
+    said = Counter(index.clips["text"][row].as_py() for row in set(spread.astype(int).tolist()))
+    # What is said time and again is chatter.
+    short = sorted(text for text, times in said.items() if times == 1 and len(text.split()) in EXAMPLE_WORDS)
+    return short[:: max(1, len(short) // EXAMPLES)][:EXAMPLES]
 
 
 def create_app(work: Path, name: str = "main") -> FastAPI:
@@ -161,6 +175,7 @@ def create_app(work: Path, name: str = "main") -> FastAPI:
             "search_by": index.search_by,
             "why": index.why,
             "comparison": index.comparison,
+            "examples": _examples(index),
         }
 
     @app.api_route("/media/{video_id:path}", methods=["GET", "HEAD"])

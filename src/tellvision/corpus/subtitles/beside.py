@@ -20,16 +20,17 @@ def by_video(names: Iterable[str]) -> dict[str, list[str]]:
 
     Made once per folder from its listing; `find` then takes two look-ups per video. A key
     is a file name without `.LANGUAGE.ENDING`: `x` for `x.vtt` and `x.en.vtt`, `x.mp4` for
-    `x.mp4.vtt`. Where other files are named `x.cut.*`, `x.cut.vtt` belongs to them and not
-    to `x`.
+    `x.mp4.vtt`. Where there are other files `x.cut.*`, `x.cut.vtt` belongs to them and not
+    to `x`; where there is a file `x.mkv`, so does `x.mkv.vtt`.
     """
-    subtitles, others = [], set()
+    subtitles: list[tuple[str, str]] = []
+    others: set[str] = set()
     for name in names:
         stem, ending = os.path.splitext(name)
         if ending.lower() in reading.ENDINGS:
             subtitles.append((name, stem))
         else:
-            others.add(stem)
+            others.update((stem, name))
     found: dict[str, list[str]] = {}
     for name, stem in subtitles:
         shorter, _, language = stem.rpartition(".")

@@ -108,5 +108,6 @@ def in_order(said: list[Said], *, cut: bool) -> list[Cue]:
             if time > latest:
                 latest = min(time, limit)
             words.append(Word(latest, word))
-        cues.append(Cue(start, max(latest, min(end, limit)), text, tuple(words)))
+        begins = words[0].start if words else start
+        cues.append(Cue(begins, max(latest, min(end, limit)), text, tuple(words)))
     return cues

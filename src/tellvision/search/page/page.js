@@ -6,7 +6,8 @@ const HITS = 12;
 const MOST = 100;
 const $ = (id) => document.getElementById(id);
 const [form, box, status, hits, more] = ["ask", "question", "status", "hits", "more"].map($);
-const [player, video] = ["player", "video"].map($);
+const [player, video, examples] = ["player", "video", "examples"].map($);
+const WAYS = { speech: "what is said", picture: "what is seen", fused: "what is seen and what is said" };
 
 let asking = new AbortController(); // the question under way; a newer one ends it
 let shown = { question: "", limit: HITS };
@@ -33,6 +34,7 @@ function count(number, noun) {
 function say(text, bad = false) {
   status.textContent = text;
   status.classList.toggle("bad", bad);
+  $("because").hidden = true;
 }
 
 function marked(text, spoken) {
@@ -81,6 +83,7 @@ async function ask(question, limit = HITS) {
   const { signal } = asking;
   shown = { question, limit };
   document.title = question ? `${question} – tellvision` : "tellvision";
+  examples.hidden = Boolean(question) || !examples.children.length;
   if (!question) {
     hits.replaceChildren();
     more.hidden = true;
@@ -96,8 +99,9 @@ async function ask(question, limit = HITS) {
     if (!known) hits.replaceChildren();
     hits.append(...answer.data.slice(known).map(card));
     more.hidden = answer.data.length < limit || limit >= MOST;
-    if (answer.data.length) say(count(answer.data.length, "moment") + ", best first");
+    if (answer.data.length) say(`${count(answer.data.length, "moment")}, best first, by ${WAYS[answer.search_by]}.`);
     else say("Nothing found: none of these words is said in the videos. Try other words.");
+    $("because").hidden = !answer.data.length;
   } catch (error) {
     if (signal.aborted) return;
     hits.replaceChildren();
@@ -149,7 +153,7 @@ function close() {
 // What is indexed, and why it is searched the way it is
 
 function percent(share) {
-  return `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} %`;
+  return `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
 }
 
 async function about() {
@@ -157,12 +161,14 @@ async function about() {
   const length = index.hours >= 1 ? count(Math.round(index.hours), "hour") : count(Math.round(60 * index.hours), "minute");
   corpus = `${count(index.videos, "video")}, ${count(index.clips, "moment")}, ${length}. Ask what is done in them.`;
   if (!shown.question) say(corpus);
+  examples.append(...index.examples.map(example));
+  examples.hidden = Boolean(shown.question) || !index.examples.length;
   $("why").textContent = index.why;
-  const { systems = {}, questions, videos, search_by: by, model } = index.comparison;
-  const chosen = { speech: "speech", picture: model, fused: `${model} + speech` }[by];
+  const { systems = {}, questions, videos, model } = index.comparison;
+  const chosen = { speech: "speech", picture: model, fused: `${model} + speech` }[index.search_by];
   const rows = Object.entries(systems).sort(([, a], [, b]) => b["R@10"] - a["R@10"]);
   for (const [name, figures] of rows) {
-    const cells = [name, ...["R@1", "R@5", "R@10"].map((key) => percent(figures[key])), figures.MedR.toFixed(1)];
+    const cells = [name, ...["R@1", "R@5", "R@10"].map((key) => percent(figures[key])), String(Math.round(10 * figures.MedR) / 10)];
     const row = element("tr", name === chosen ? "chosen" : "", ...cells.map((cell) => element("td", "", cell)));
     $("figures").querySelector("tbody").append(row);
   }
@@ -170,14 +176,28 @@ async function about() {
   $("figures").hidden = !rows.length;
 }
 
+function example(text) {
+  const button = element("button", "", text);
+  button.type = "button";
+  button.addEventListener("click", () => {
+    box.value = text;
+    submit();
+  });
+  return button;
+}
+
 // Keys, address, start
 
-form.addEventListener("submit", (event) => {
-  event.preventDefault();
+function submit() {
   const question = box.value.trim();
   if (!question) return;
   if (question !== shown.question) history.pushState(null, "", `?${new URLSearchParams({ q: question })}`);
   ask(question);
+}
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  submit();
 });
 more.addEventListener("click", () => ask(shown.question, Math.min(MOST, shown.limit + HITS)));
 $("close").addEventListener("click", close);
