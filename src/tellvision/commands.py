@@ -19,24 +19,27 @@ from tellvision.progress import Progress
 from tellvision.recipes import Recipe
 from tellvision.records import InputError
 
-Place = Annotated[Path, tyro.conf.Positional]
-Text = Annotated[str, tyro.conf.Positional]
+Videos = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="VIDEOS")]
+Work = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="WORK")]
+Out = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
+Benchmark = Annotated[Literal["segments"], tyro.conf.Positional]
+Text = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TEXT")]
 Settings = Annotated[Recipe, tyro.conf.arg(name="")]  # fields of the recipe, as --train.epochs and so on
+LAPTOP = recipes.laptop()  # in its place comes what --recipe names (cli.py)
 WORKERS = os.cpu_count() or 1
 
 
 def run(
-    videos: Place,
+    videos: Videos,
     *,
     out: Path,
-    recipe: str = recipes.DEFAULT,
     held_out: Path | None = None,
     model: str | None = None,
     name: str = "main",
     workers: int = WORKERS,
     dry_run: bool = False,
     json: bool = False,
-    settings: Settings = recipes.laptop(),  # noqa: B008
+    settings: Settings = LAPTOP,
 ) -> None:
     """From a folder of narrated videos to a search that finds the moment.
 
@@ -47,14 +50,13 @@ def run(
         videos: folder of videos (mp4, mkv, webm, avi, mov, m4v) with subtitles beside them
             (ID.vtt, ID.en.vtt, ID.srt, ID.json3).
         out: work folder, new or of an earlier run.
-        recipe: laptop or paper: where the settings below start from.
         held_out: text file with a video id per line, kept out of training to measure on.
         model: a checkpoint to search with beside what is learned from these videos.
         name: of the artefacts.
         workers: processes that extract features.
         dry_run: tell what would be done, how long it takes and how much disk, and do nothing.
         json: print the result as JSON, the last line.
-        settings: single settings of the recipe.
+        settings: --recipe, and single settings of it.
     """
     from tellvision import pipeline
 
@@ -76,7 +78,7 @@ def run(
 
 
 def search(
-    work: Place,
+    work: Work,
     text: Text,
     *,
     k: Annotated[int, tyro.conf.arg(aliases=["-k"])] = 10,
@@ -108,7 +110,7 @@ def search(
         print("nothing found: ask with other words")
 
 
-def serve(work: Place, *, port: int = 8000, name: str = "main") -> None:
+def serve(work: Work, *, port: int = 8000, name: str = "main") -> None:
     """Serve the search page on this machine until you stop it.
 
     Args:
@@ -122,19 +124,17 @@ def serve(work: Place, *, port: int = 8000, name: str = "main") -> None:
 
 
 def captions(
-    work: Place,
+    work: Work,
     *,
-    recipe: str = recipes.DEFAULT,
     name: str = "main",
-    settings: Settings = recipes.laptop(),  # noqa: B008
+    settings: Settings = LAPTOP,
 ) -> None:
     """Read the subtitles beside the videos of WORK, every line said once.
 
     Args:
         work: work folder whose videos were scanned by a run.
-        recipe: where the settings below start from.
         name: of the artefact.
-        settings: single settings of the recipe.
+        settings: --recipe, and single settings of it.
     """
     from tellvision import stages
 
@@ -142,19 +142,17 @@ def captions(
 
 
 def clips(
-    work: Place,
+    work: Work,
     *,
-    recipe: str = recipes.DEFAULT,
     name: str = "main",
-    settings: Settings = recipes.laptop(),  # noqa: B008
+    settings: Settings = LAPTOP,
 ) -> None:
     """Cut a clip for every caption of WORK.
 
     Args:
         work: work folder with captions.
-        recipe: where the settings below start from.
         name: of the artefact.
-        settings: single settings of the recipe.
+        settings: --recipe, and single settings of it.
     """
     from tellvision import stages
 
@@ -162,21 +160,19 @@ def clips(
 
 
 def features(
-    work: Place,
+    work: Work,
     *,
-    recipe: str = recipes.DEFAULT,
     name: str = "main",
     workers: int = WORKERS,
-    settings: Settings = recipes.laptop(),  # noqa: B008
+    settings: Settings = LAPTOP,
 ) -> None:
     """Turn the pictures of WORK's videos into tracks of vectors.
 
     Args:
         work: work folder with clips.
-        recipe: where the settings below start from.
         name: of the artefact.
         workers: processes.
-        settings: single settings of the recipe.
+        settings: --recipe, and single settings of it.
     """
     from tellvision import stages
 
@@ -185,7 +181,7 @@ def features(
     )
 
 
-def pairs(work: Place, *, name: str = "main") -> None:
+def pairs(work: Work, *, name: str = "main") -> None:
     """Pool the tracks of WORK over its clips.
 
     Args:
@@ -198,25 +194,23 @@ def pairs(work: Place, *, name: str = "main") -> None:
 
 
 def train(
-    work: Place,
+    work: Work,
     *,
     start: Annotated[str | None, tyro.conf.arg(name="from")] = None,
-    recipe: str = recipes.DEFAULT,
     held_out: Path | None = None,
     name: str = "main",
     json: bool = False,
-    settings: Settings = recipes.laptop(),  # noqa: B008
+    settings: Settings = LAPTOP,
 ) -> None:
     """Learn the joint space from the pairs of WORK, and measure it on held-out videos.
 
     Args:
         work: work folder with pairs.
         start: a checkpoint to go on from (fine-tuning).
-        recipe: where the settings below start from.
         held_out: text file with a video id per line, kept out of training.
         name: of the artefact.
         json: print what was measured as JSON.
-        settings: single settings of the recipe.
+        settings: --recipe, and single settings of it.
     """
     from tellvision import pipeline
 
@@ -225,7 +219,7 @@ def train(
     _print(counts, json, pipeline.spoken_retrieval(counts["retrieval"]) or counts["why"])
 
 
-def index(work: Place, *, model: str | None = None, name: str = "main") -> None:
+def index(work: Work, *, model: str | None = None, name: str = "main") -> None:
     """Build the search of WORK, by what finds best on held-out videos.
 
     Args:
@@ -240,7 +234,7 @@ def index(work: Place, *, model: str | None = None, name: str = "main") -> None:
 
 
 def evaluate(
-    benchmark: Annotated[Literal["segments"], tyro.conf.Positional],
+    benchmark: Benchmark,
     *,
     work: Path,
     truth: Path,
@@ -261,11 +255,12 @@ def evaluate(
     """
     from tellvision.evaluation import segments
 
+    assert benchmark == "segments"
     results = segments.evaluate(work, truth, model=model, name=name)
     _print({"results": results}, json, segments.table(results))
 
 
-def draw(out: Place, *, count: int = 24, seed: int = 0, workers: int = WORKERS) -> None:
+def draw(out: Out, *, count: int = 24, seed: int = 0, workers: int = WORKERS) -> None:
     """Draw narrated how-to videos, with subtitles beside them and the truth in truth.jsonl.
 
     Args:
@@ -280,7 +275,7 @@ def draw(out: Place, *, count: int = 24, seed: int = 0, workers: int = WORKERS) 
         drawing.draw(out, count=count, seed=seed, workers=workers, progress=update)
 
 
-def verify(work: Place, *, name: str = "main") -> None:
+def verify(work: Work, *, name: str = "main") -> None:
     """Check the stored vectors of WORK against the checksums they were written with.
 
     Args:
@@ -293,7 +288,8 @@ def verify(work: Place, *, name: str = "main") -> None:
     if damaged:
         room, item = damaged[0]
         raise InputError(
-            f"{len(damaged)} items are damaged, e.g. {item} in {work / room / name}: delete that folder and run again"
+            f"{len(damaged)} items are damaged, e.g. {item} in {work / room / name}: "
+            "delete that folder and run again"
         )
     print("every checksum is right")
 

@@ -115,7 +115,7 @@ class Frames:
                     while begins > row / self.fps:
                         yield picture
                         row += 1
-                shown, ends = frame, begins + float((frame.duration or 0) * frame.time_base)
+                shown, ends = frame, begins + float((frame.duration or 0) * (frame.time_base or 0))
             if shown is None:
                 raise Skip("no_frames", f"{self.path.name}: {_reason(error) if error else 'no frame in it'}")
             picture = self._scaled(shown)

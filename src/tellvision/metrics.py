@@ -5,7 +5,7 @@ Numpy on a matrix of scores, or on two sets of vectors; knows nothing of texts o
 against the model: one that gives every clip the same score ranks last, not first.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -198,6 +198,15 @@ def bootstrap_interval(
     ]
     low, high = np.quantile(np.concatenate(samples), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def as_text(title: str, rows: Mapping[str, Mapping[str, float]]) -> str:
+    """Figures under each other for a reader, a line per row: R@1, R@5, R@10 in percent and MedR."""
+    lines = [f"{title:<62}   R@1    R@5   R@10  MedR"]
+    for name, figures in rows.items():
+        shares = "  ".join(f"{100 * figures[key]:4.1f}%" for key in ("R@1", "R@5", "R@10"))
+        lines.append(f"{name:>61}  {shares}  {figures['MedR']:4.0f}")
+    return "\n".join(lines)
 
 
 def _pairs(target: Target, num_rows: int, num_columns: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from tellvision import report, stages
+from tellvision import metrics, report, stages
 from tellvision.corpus.collect.folder import describe, scan
 from tellvision.embedding import checkpoint
 from tellvision.embedding.config import ModelConfig, Track, to_dict
@@ -292,15 +292,9 @@ def spoken_retrieval(retrieval: Mapping[str, Any] | None) -> str:
     """Retrieval on held-out videos as a small table; empty where nothing was measured."""
     if retrieval is None:
         return ""
-    rows = [
-        f"retrieval on {retrieval['videos']} held-out videos ({retrieval['clips']} clips)   R@1    R@5   R@10   MedR"
-    ]
-    width = len(rows[0].partition("   R@1")[0])
-    for key, name in (("text_to_video", "learned"), ("shuffled", "shuffled"), ("chance", "chance")):
-        figures = retrieval[key]
-        shares = "  ".join(f"{100 * figures[k]:4.1f}%" for k in ("R@1", "R@5", "R@10"))
-        rows.append(f"{name:>{width}}  {shares}  {figures['MedR']:5.0f}")
-    return "\n".join(rows)
+    title = f"retrieval on {retrieval['videos']} held-out videos, {retrieval['clips']} clips"
+    rows = {"learned": "text_to_video", "shuffled": "shuffled", "chance": "chance"}
+    return metrics.as_text(title, {name: retrieval[key] for name, key in rows.items()})
 
 
 def plan(videos: Path, work: Path, recipe: Recipe, *, name: str = "main", workers: int = 2) -> dict[str, Any]:
@@ -333,8 +327,8 @@ def plan(videos: Path, work: Path, recipe: Recipe, *, name: str = "main", worker
 
 def spoken_plan(planned: Mapping[str, Any]) -> str:
     """A plan for a reader."""
+    hours, minutes = planned["video_seconds"] / 3600, planned["seconds"] / 60
     return (
         f"{planned['videos']} videos, {planned['no_subtitles']} without subtitles; {planned['to_extract']} to extract "
-        f"({planned['video_seconds'] / 3600:.1f} h): about {planned['seconds'] / 60:.0f} min and "
-        f"{planned['bytes'] / 1e6:.0f} MB, training not counted"
+        f"({hours:.1f} h): about {minutes:.0f} min and {planned['bytes'] / 1e6:.0f} MB, training not counted"
     )

@@ -4,10 +4,8 @@ A recipe is a starting point that one can read: `tellvision run VIDEOS --out WOR
 takes it whole, flags such as `--train.epochs 30` change single fields of it.
 """
 
-import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from tellvision.corpus.captions import CaptionConfig
 from tellvision.corpus.clips import ClipConfig
@@ -20,6 +18,8 @@ from tellvision.vision.extractors import FeatureConfig
 class Recipe:
     """Everything that decides what a run makes of its videos."""
 
+    recipe: str = "laptop"
+    """laptop or paper: what the other settings start from."""
     captions: CaptionConfig = field(default_factory=CaptionConfig)
     """From subtitles to lines said once."""
     clips: ClipConfig = field(default_factory=ClipConfig)
@@ -38,12 +38,12 @@ class Recipe:
 
 def laptop() -> Recipe:
     """Tens to thousands of videos on two cores in minutes: a narrow space, more epochs, larger steps."""
-    return Recipe(dim=512, train=TrainConfig(epochs=40, learning_rate=1e-3, decay=0.95))
+    return Recipe(recipe="laptop", dim=512, train=TrainConfig(epochs=40, learning_rate=1e-3, decay=0.95))
 
 
 def paper() -> Recipe:
     """The sizes and the schedule of the paper (section 4.2), for hundreds of thousands of videos."""
-    return Recipe(dim=4096, train=TrainConfig(epochs=15, learning_rate=1e-4, decay=0.9))
+    return Recipe(recipe="paper", dim=4096, train=TrainConfig(epochs=15, learning_rate=1e-4, decay=0.9))
 
 
 DEFAULT = "laptop"
@@ -55,8 +55,3 @@ def find(name: str) -> Recipe:
     if name not in RECIPES:
         raise InputError(f"unknown recipe {name!r}: use one of {', '.join(RECIPES)}")
     return RECIPES[name]()
-
-
-def to_dict(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as JSON values, as it lies beside every output."""
-    return dataclasses.asdict(recipe)

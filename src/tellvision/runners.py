@@ -66,10 +66,10 @@ class Writer(Protocol):
 
 @runtime_checkable
 class Aliasing(Protocol):
-    """A writer that can give an item the rows of another."""
+    """A writer that can give items the rows of others."""
 
-    def alias(self, item: str, of: str) -> None:
-        """Give `item` the rows of `of`."""
+    def alias(self, names: Mapping[str, str]) -> None:
+        """Give each item (key) the rows that another (value) has now."""
 
 
 def map_items(
@@ -210,7 +210,9 @@ def advance(
         progress: told of items done and items in all, what was done before included.
     """
     folder = work / stage.name
-    rows = ledger.rows(stage.name) if folder.exists() else {}
+    if not folder.exists():  # or thrown away by hand: then its items are as good as new
+        ledger.forget(stage.name, list(ledger.rows(stage.name)))
+    rows = ledger.rows(stage.name)
     todo = [i for i, fingerprint in wanted.items() if i not in rows or rows[i].fingerprint != fingerprint]
     gone = [i for i in rows if i not in wanted]
     if not todo and not gone and _is_closed(stage, folder):
@@ -234,7 +236,8 @@ def advance(
     ledger.forget(stage.name, gone)
     rows = ledger.rows(stage.name)
     layout = writer.close([i for i in wanted if rows[i].rows])
-    content = digest([(i, rows[i].fingerprint, rows[i].output) for i in wanted])
+    # What came out, not what it was made from: a file that was only touched starts nothing downstream.
+    content = digest([(i, rows[i].status, rows[i].reason, rows[i].output) for i in wanted])
     write_manifest(
         folder,
         stage=stage.name,
@@ -257,13 +260,11 @@ def _take_over(
     if not isinstance(writer, Aliasing):
         return todo
     known = {row.fingerprint: row for row in rows.values() if row.rows}
-    taken = [replace(known[wanted[item]], item=item) for item in todo if wanted[item] in known]
-    for row in taken:
-        writer.alias(row.item, known[row.fingerprint].item)
+    taken = {item: known[wanted[item]] for item in todo if wanted[item] in known}
+    writer.alias({item: row.item for item, row in taken.items()})
     writer.commit()
-    ledger.acknowledge(stage.name, taken)
-    names = {row.item for row in taken}
-    return [item for item in todo if item not in names]
+    ledger.acknowledge(stage.name, [replace(row, item=item) for item, row in taken.items()])
+    return [item for item in todo if item not in taken]
 
 
 def _row(item: str, fingerprint: str, result: Result[Any] | Skip, writer: Writer) -> Row:
@@ -294,4 +295,7 @@ def require_share(stage: str, rows: Mapping[str, Row], max_skipped: float) -> No
         reasons = counts(skipped)["skipped"]
         listed = ", ".join(f"{n} {reason}" for reason, n in sorted(reasons.items(), key=lambda pair: -pair[1]))
         example = f"{skipped[0].item}: {skipped[0].detail}"
-        raise InputError(f"{stage}: {len(skipped)} of {len(rows)} cannot be used ({listed}), e.g. {example}")
+        raise InputError(
+            f"{stage}: {len(skipped)} of {len(rows)} cannot be used ({listed}), e.g. {example}; "
+            f"mend them, or allow more than {max_skipped:.0%} with --max-skipped"
+        )

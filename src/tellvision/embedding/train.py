@@ -77,7 +77,7 @@ def train(
     batches = Batches(
         pairs,
         tokens,
-        (tokens >= 0).any(axis=1),
+        np.any(tokens >= 0, axis=1),
         videos,
         videos_per_batch=config.videos_per_batch,
         pairs_per_video=config.pairs_per_video,
@@ -98,7 +98,7 @@ def train(
             loss.backward()
             optimizer.step()
             losses.append(loss.item())
-        rate = schedule.get_last_lr()[0]
+        rate = float(schedule.get_last_lr()[0])
         schedule.step()
         measured = {"loss": float(np.mean(losses)), "learning_rate": rate}
         if not math.isfinite(measured["loss"]):

@@ -65,7 +65,9 @@ def _segments(video: dict[str, Any]) -> list[Segment]:
     for segment in video["segments"]:
         key = segment[kind]
         name = names[key]
-        said = [one["text"] for one in video["lines"] if one[kind] == key and name.lower() not in one["text"].lower()]
+        said = [
+            one["text"] for one in video["lines"] if one[kind] == key and name.lower() not in one["text"].lower()
+        ]
         found.append(Segment(video["id"], key, name, segment["start"], segment["end"], tuple(said)))
     return found
 
@@ -124,9 +126,7 @@ def _measure(
     right = [np.flatnonzero(keys == key).tolist() for _, key in questions]
     ranks = metrics.ranks(scores, right)
     measured: dict[str, Any] = {key: metrics.summary(ranks)[key] for key in REPORTED}
-    measured["interval"] = {
-        key: list(metrics.bootstrap_interval(ranks, key, seed=seed)) for key in REPORTED
-    }
+    measured["interval"] = {key: list(metrics.bootstrap_interval(ranks, key, seed=seed)) for key in REPORTED}
     chances = [metrics.chance(len(candidates), len(columns)) for columns in right]
     control = metrics.shuffled(scores, right, seed=seed)
     return {
@@ -162,17 +162,14 @@ def _scores(
 
 def table(results: Sequence[dict[str, Any]]) -> str:
     """The results for a reader, chance and control beside them."""
-    lines = []
+    parts = []
     for result in results:
-        lines.append(
-            f"{result['protocol']}: {result['questions']} questions, {result['candidates']} candidates, "
-            f"{100 * result['coverage']:.0f}% with a clip        R@1    R@5   R@10  MedR"
-        )
-        width = len(lines[-1].partition("   R@1")[0]) - 2
-        for key, title in (("metrics", "learned"), ("shuffled", "shuffled"), ("chance", "chance")):
-            figures = result[key]
-            shares = "  ".join(f"{100 * figures[k]:4.1f}%" for k in ("R@1", "R@5", "R@10"))
-            lines.append(f"{title:>{width}}   {shares}  {figures['MedR']:4.0f}")
+        title = f"{result['protocol']}: {result['questions']} questions, {result['candidates']} candidates"
+        rows = {"learned": "metrics", "shuffled": "shuffled", "chance": "chance"}
+        parts.append(metrics.as_text(title, {name: result[key] for name, key in rows.items()}))
         low, high = result["metrics"]["interval"]["R@10"]
-        lines.append(f"{'95% interval of R@10':>{width}}   {100 * low:.1f}% to {100 * high:.1f}%")
-    return "\n".join(lines)
+        parts.append(
+            f"  95% interval of R@10: {100 * low:.1f}% to {100 * high:.1f}%; "
+            f"candidates with a clip: {100 * result['coverage']:.0f}%"
+        )
+    return "\n".join(parts)

@@ -111,6 +111,7 @@ class Facts:
         search_by: `speech`, `picture` or `fused`.
         why: the sentence that says why.
         comparison: `model`, `systems`, `questions`, `videos`, `clips`.
+        has_model: whether there is a model to ask, learned or given.
         stills: a few clips.
         questions: asked of the pictures of held-out videos.
         configs: stage -> its full configuration.
@@ -126,6 +127,7 @@ class Facts:
     search_by: str
     why: str
     comparison: Mapping[str, Any]
+    has_model: bool
     stills: list[Still]
     questions: list[Question]
     configs: dict[str, Any]
@@ -161,6 +163,7 @@ def gather(
         search_by=index.search_by,
         why=index.why,
         comparison=index.comparison,
+        has_model=model is not None,
         stills=few(index),
         questions=ask(index, model, held_out) if model else [],
         configs={stage: manifest["config"] for stage, manifest in manifests.items() if stage != "index"},

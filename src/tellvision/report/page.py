@@ -4,19 +4,19 @@ Every word that comes from outside (titles, captions, reasons, paths) is escaped
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from html import escape
 from importlib.resources import files
 
 from tellvision import __version__
 from tellvision.report.facts import HOWTO100M, Facts, Loss, Run
-from tellvision.report.pictures import Found, Question, Still
+from tellvision.report.markup import bar, count, figure, hours, mean, rank, share, table, videos
+from tellvision.report.pictures import Question, Still
 from tellvision.report.plots import loss_curve
 
 REASONS = {
     "no_subtitles": "no subtitles beside the video",
     "empty_subtitles": "subtitles without a word in them",
-    "unreadable_subtitles": "subtitles that cannot be read",
     "empty_file": "a file without a byte",
     "unreadable_video": "no video that can be opened",
     "no_picture": "a file without a picture stream",
@@ -33,8 +33,11 @@ SOURCES = {
     "translated": "translated automatically",
     "heard": "heard by speech recognition here",
 }
-UNITS = {"captions": "lines", "clips": "captions", "pairs": "clips"}
+BY = {"speech": "by what is said", "picture": "by what is seen", "fused": "by what is said and seen"}
+UNITS = {"captions": "lines", "clips": "captions", "pairs": "clips"}  # what each stage drops
 RECALLS = ("R@1", "R@5", "R@10")
+HEAD = ["", *RECALLS, "", "median rank"]
+MARKS = {"moment": "✓ the moment", "video": "same video", "": ""}
 
 
 def render(facts: Facts, made_from: str) -> str:
@@ -42,294 +45,235 @@ def render(facts: Facts, made_from: str) -> str:
 
     Args:
         facts: what it says.
-        made_from: names the artefacts it was made from; kept in its head.
+        made_from: names the artefacts it was made from; kept at its very beginning.
     """
-    title = f"{facts.folder.name or facts.folder}: narrated videos"
-    sections = [
-        _section("What went in", _went_in(facts)),
-        _section("What was left out, and why", _left_out(facts)),
-        _section("A few clips", _clips(facts.stills)),
-        _section("Learning", _learning(facts.run)),
-        _section("Finding a caption’s clip in unseen videos", _retrieval(facts.run)),
-        _section("What to search by", _comparison(facts)),
-        _section("Questions it had never seen", _questions(facts)),
-        _section("How it was made", _configs(facts)),
-    ]
-    return "\n".join(
-        [
-            "<!doctype html>",
-            '<html lang="en">',
-            '<meta charset="utf-8">',
-            f'<meta name="tellvision-made-from" content="{escape(made_from)}">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            '<meta name="color-scheme" content="light dark">',
-            f"<title>{escape(title)}</title>",
-            f"<style>\n{files(__package__).joinpath('page.css').read_text(encoding='utf-8')}</style>",
-            _header(facts),
-            "<main>",
-            *sections,
-            "</main>",
-            f"<footer>tellvision {__version__}, from the finished artefacts of a run. Shares are of all "
-            "questions; ties count against the system.</footer>",
-            "</html>\n",
-        ]
-    )
+    sections = {
+        "What went in": _went_in(facts),
+        "What was left out, and why": _left_out(facts),
+        "A few clips": _clips(facts.stills),
+        "Learning": _learning(facts.run),
+        "Finding a caption’s clip in unseen videos": _retrieval(facts.run),
+        "What to search by": _comparison(facts),
+        "Questions it had never seen": _questions(facts),
+        "How it was made": _configs(facts.configs),
+    }
+    body = "\n".join(f"<section>\n<h2>{title}</h2>\n{said}\n</section>" for title, said in sections.items())
+    style = files(__package__).joinpath("page.css").read_text(encoding="utf-8")
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="tellvision-made-from" content="{escape(made_from)}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(_name(facts))}: narrated videos</title>
+<style>
+{style}</style>
+</head>
+<body>
+{_header(facts)}
+<main>
+{body}
+</main>
+<footer>Made by tellvision {__version__} from the finished artefacts of a run. Where scores tie, the wrong answers
+count as better.</footer>
+</body>
+</html>
+"""
 
 
-def _section(title: str, body: str) -> str:
-    return f"<section>\n<h2>{title}</h2>\n{body}\n</section>"
+def _name(facts: Facts) -> str:
+    return facts.folder.name or str(facts.folder)
 
 
 def _header(facts: Facts) -> str:
-    corpus, run = facts.corpus, facts.run
-    tiles = [
-        (_count(corpus.videos), "videos"),
-        (_hours(corpus.hours), "hours"),
-        (_count(corpus.clips), "clips"),
-    ]
-    if run.retrieval:
-        found, chance = (run.retrieval[row]["R@10"] for row in ("text_to_video", "chance"))
-        tiles.append((_share(found), f"found among the first ten, by chance {_share(chance)}"))
+    corpus, retrieval = facts.corpus, facts.run.retrieval
+    tiles = [(count(corpus.videos), "videos"), (hours(corpus.hours), "hours"), (count(corpus.clips), "clips")]
+    if retrieval:
+        found, chance = (retrieval[row]["R@10"] for row in ("text_to_video", "chance"))
+        said = f"of unseen captions find their clip among the first ten; by chance {chance:.0%}"
+        tiles.append((f"{found:.0%}", said))
     shown = "\n".join(f"<div><dt>{label}</dt><dd>{value}</dd></div>" for value, label in tiles)
-    return (
-        '<header>\n<p class="kind">Data set card</p>\n'
-        f"<h1>{escape(facts.folder.name or str(facts.folder))}</h1>\n"
-        f'<p class="lead">{escape(facts.why)}</p>\n<dl class="tiles">\n{shown}\n</dl>\n</header>'
-    )
+    lead = f"{videos(facts.found)} found; {count(corpus.videos)} can be searched, {BY[facts.search_by]}."
+    return f"""<header>
+<p class="kind">Data set card</p>
+<h1>{escape(_name(facts))}</h1>
+<p class="lead">{lead}</p>
+<dl class="tiles">
+{shown}
+</dl>
+</header>"""
 
 
 def _went_in(facts: Facts) -> str:
-    here, paper = facts.corpus, HOWTO100M
-    rows = [
-        ("videos", _count(here.videos), _count(paper.videos)),
-        ("hours", _hours(here.hours), _hours(paper.hours)),
-        ("minutes per video", _number(here.minutes_per_video), _number(paper.minutes_per_video)),
-        ("captions", _count(here.captions), _count(paper.captions)),
-        ("clips", _count(here.clips), _count(paper.clips)),
-        ("clips per video", _number(here.clips_per_video), _number(paper.clips_per_video)),
-        ("seconds per clip", _number(here.seconds_per_clip), _number(paper.seconds_per_clip)),
+    sizes = [
         (
-            "words per caption <small>without stop words</small>",
-            _number(here.words_per_caption),
-            _number(paper.words_per_caption),
-        ),
+            count(corpus.videos),
+            hours(corpus.hours),
+            mean(corpus.minutes_per_video),
+            count(corpus.captions),
+            count(corpus.clips),
+            mean(corpus.clips_per_video),
+            mean(corpus.seconds_per_clip),
+            mean(corpus.words_per_caption),
+        )
+        for corpus in (facts.corpus, HOWTO100M)
     ]
-    table = _table(["", "here", "HowTo100M"], rows)
-    note = (
-        "<p class=note>Beside it the corpus of the paper (Miech et al. 2019, section 3). Clips here are grown to a "
-        "least length, there a clip is as long as its line.</p>"
-    )
-    return table + note + _sources(facts.sources)
+    names = ["videos", "hours", "minutes per video", "captions", "clips", "clips per video", "seconds per clip"]
+    names.append("words per caption <small>but stop words</small>")
+    return f"""<div class="pair"><div>
+{table(["", "here", "HowTo100M"], zip(names, *sizes, strict=True))}
+<p class="note">Beside it the corpus of the paper (Miech et al. 2019, section 3). There a clip is as long as its
+line; here it has grown to a least length.</p>
+</div><div>{_sources(facts.sources)}</div></div>"""
 
 
 def _sources(sources: Mapping[str, int]) -> str:
     total = sum(sources.values())
     if not total:
         return ""
-    parts = "".join(f'<i style="flex:{n}" class="part{place}"></i>' for place, n in enumerate(sources.values()))
-    legend = "".join(
-        f'<li><i class="part{place}"></i>{escape(SOURCES.get(source, source))} '
-        f"<b>{_share(n / total)}</b></li>"
-        for place, (source, n) in enumerate(sources.items())
+    parts, legend = "", ""
+    for place, (source, number) in enumerate(sources.items()):
+        said = escape(SOURCES.get(source, source))
+        parts += f'<i class="part{place}" style="flex:{number}"></i>'
+        legend += f'<li><i class="part{place}"></i>{said} <b>{share(number / total)}</b></li>'
+    return (
+        f'<h3>Where the words come from</h3>\n<div class="stack">{parts}</div>\n<ul class="legend">{legend}</ul>'
     )
-    return f'<h3>Where the words come from</h3>\n<div class="stack">{parts}</div>\n<ul class="legend">{legend}</ul>'
 
 
 def _left_out(facts: Facts) -> str:
     lost = sum(loss.videos for loss in facts.lost)
-    if lost:
-        said = f"<p>{_count(lost)} of {_videos(facts.found)} cannot be searched.</p>"
-        said += "".join(_loss(loss, facts.found) for loss in facts.lost)
-    else:
-        said = f"<p>Nothing: all of {_videos(facts.found)} can be searched.</p>"
-    if facts.dropped:
-        rows = [
-            (f"{escape(REASONS.get(reason, _plain(reason)))} <code>{escape(reason)}</code>", UNITS[stage], _count(n))
-            for (stage, reason), n in facts.dropped.items()
-        ]
-        said += "<h3>Within the videos</h3>" + _table(["reason", "what", "how many"], rows)
-    else:
-        said += "<p>Within the videos no line and no clip was dropped.</p>"
-    return said
+    said = f"<p>Of {videos(facts.found)} {count(lost) if lost else 'none'} had to be left out.</p>\n"
+    said += "\n".join(_loss(loss, facts.found) for loss in facts.lost)
+    if not facts.dropped:
+        return f"{said}\n<p>Within the videos nothing that is said was dropped.</p>"
+    rows = [(_reason(reason), UNITS[stage], count(number)) for (stage, reason), number in facts.dropped.items()]
+    return f"{said}\n<h3>Within the videos</h3>\n{table(['reason', 'what', 'how many'], rows)}"
+
+
+def _reason(reason: str) -> str:
+    """In words, and as it stands in the ledger."""
+    return f"{escape(REASONS.get(reason, reason.replace('_', ' ')))} <code>{escape(reason)}</code>"
 
 
 def _loss(loss: Loss, found: int) -> str:
-    named = "".join(
-        f"<li><b>{escape(video)}</b>{': ' + escape(detail) if detail else ''}</li>" for video, detail in loss.examples
-    )
-    more = loss.videos - len(loss.examples)
-    rest = f"<li>and {_count(more)} more</li>" if more else ""
-    return (
-        f'<div class="loss"><p><b class="number">{_count(loss.videos)}</b> '
-        f"{escape(REASONS.get(loss.reason, _plain(loss.reason)))} <code>{escape(loss.reason)}</code></p>"
-        f"{_bar(loss.videos / max(found, 1))}<ul>{named}{rest}</ul></div>"
-    )
+    examples = [_example(video, detail) for video, detail in loss.examples]
+    if loss.videos > len(examples):
+        examples.append(f"and {count(loss.videos - len(examples))} more")
+    listed = "".join(f"<li>{one}</li>" for one in examples)
+    return f"""<div class="loss"><p><b>{count(loss.videos)}</b> {_reason(loss.reason)}</p>
+{bar(loss.videos / max(found, 1))}<ul>{listed}</ul></div>"""
+
+
+def _example(video: str, detail: str) -> str:
+    """The video and what is wrong with it, its name once."""
+    name = f"<b>{escape(video)}</b>"
+    if video in detail:
+        return escape(detail).replace(escape(video), name)
+    return f"{name}: {escape(detail)}" if detail else name
 
 
 def _clips(stills: list[Still]) -> str:
     if not stills:
         return "<p>There is no clip to show.</p>"
-    return (
-        '<p class="note">Taken at even distances, each from the middle of its video.</p>\n'
-        f'<div class="grid">\n{chr(10).join(map(_figure, stills))}\n</div>'
-    )
-
-
-def _figure(still: Still, mark: str = "") -> str:
-    if still.picture:
-        picture = f'<img src="{still.picture}" alt="" loading="lazy">'
-    else:
-        picture = '<span class="gone">the picture can no longer be read</span>'
-    badge = f"<b>{mark}</b>" if mark else ""
-    return (
-        f'<figure{" class=right" if mark else ""}><div class="shot">{picture}{badge}'
-        f"<time>{_clock(still.start)}</time></div><figcaption>{escape(still.text)}"
-        f"<cite>{escape(still.title)}</cite></figcaption></figure>"
-    )
+    pictures = "\n".join(map(figure, stills))
+    return f"""<p class="note">Taken at even distances, each from the middle of its video.</p>
+<div class="grid">
+{pictures}
+</div>"""
 
 
 def _learning(run: Run) -> str:
     if not run.learned:
-        return f"<p>Nothing was learned: {escape(run.why)}. The videos are searched by what is said in them.</p>"
-    said = f"<p>{_videos(run.training)} to learn from, {_count(run.held_out)} kept out to measure on.</p>"
+        return f"<p>Nothing was learned: {escape(run.why)}.</p>"
+    said = f"<p>{videos(run.training)} to learn from, {count(run.held_out)} kept out to measure on.</p>"
     if not run.losses:
         return said
-    return (
-        f'{said}\n<figure class="plot">{loss_curve(run.losses)}'
-        f"<figcaption>Mean loss of every epoch: {run.losses[0]:.4f} in the first, {run.losses[-1]:.4f} in the last "
-        f"of {len(run.losses)}. Zero would be every pair ahead of every wrong one by the margin.</figcaption></figure>"
-    )
+    first, last = run.losses[0], run.losses[-1]
+    return f"""{said}
+<figure class="plot">{loss_curve(run.losses)}
+<figcaption>Mean loss of every epoch: {first:.4f} in the first, {last:.4f} in the last of {len(run.losses)}.
+</figcaption></figure>"""
+
+
+def _figures(label: str, figures: Mapping[str, float]) -> tuple[str, ...]:
+    recalls = [share(figures[recall]) for recall in RECALLS]
+    return (label, *recalls, bar(figures["R@10"]), rank(figures["MedR"]))
 
 
 def _retrieval(run: Run) -> str:
     if not run.learned:
-        return "<p>There is no model to measure.</p>"
+        return "<p>There is no learned model to measure.</p>"
     if not run.retrieval:
-        return "<p>Nothing was measured: the videos kept out of training hold fewer than two clips to tell apart.</p>"
-    names = {"text_to_video": "the learned picture", "shuffled": "captions shuffled (control)", "chance": "chance"}
-    rows = [_figures(label, run.retrieval[row]) for row, label in names.items()]
-    return (
-        f"<p>Each caption of {_videos(run.retrieval['videos'])} that training never saw asks for its own clip among "
-        f"{_count(run.retrieval['clips'])}, by the picture alone. The control gives each caption another clip’s place as the "
-        "right one: it should be no better than chance.</p>\n" + _table(_HEAD, rows, chosen=0)
-    )
-
-
-_HEAD = ["", *RECALLS, "median rank", ""]
-
-
-def _figures(label: str, figures: Mapping[str, float]) -> tuple[str, ...]:
-    return (
-        label,
-        *(_share(figures[recall]) for recall in RECALLS),
-        _rank(figures["MedR"]),
-        _bar(figures["R@10"]),
-    )
+        return (
+            "<p>Nothing was measured: the videos kept out of training hold fewer than two clips to tell apart.</p>"
+        )
+    labels = {
+        "text_to_video": "the learned picture",
+        "shuffled": "captions shuffled (control)",
+        "chance": "chance",
+    }
+    rows = [_figures(label, run.retrieval[row]) for row, label in labels.items()]
+    return f"""<p>Each caption of {videos(run.retrieval["videos"])} that training never saw asks for its own clip among
+{count(run.retrieval["clips"])}, by the picture alone. In the control another clip is the right one: it should do no
+better than chance.</p>
+{table(HEAD, rows, chosen=0)}"""
 
 
 def _comparison(facts: Facts) -> str:
     compared = facts.comparison
-    said = f"<p>{escape(facts.why)}</p>"
-    if not compared.get("systems"):
-        return said
-    name = compared["model"]
-    chosen = {"speech": "speech", "picture": name, "fused": f"{name} + speech"}[facts.search_by]
+    why = f"<p>{escape(facts.why)}</p>"
+    if not compared["systems"]:
+        return why
+    picture = compared["model"]
+    chosen = {"speech": "speech", "picture": picture, "fused": f"{picture} + speech"}[facts.search_by]
     systems = sorted(compared["systems"].items(), key=lambda item: (item[0] == "chance", -item[1]["R@10"]))
-    rows = [_figures(escape(_system(system)), figures) for system, figures in systems]
-    return (
-        f"{said}\n{_table(_HEAD, rows, chosen=[system for system, _ in systems].index(chosen))}\n"
-        f'<p class="note">{_count(compared["questions"])} lines of {_videos(compared["videos"])} kept out of '
-        f"training ask for their clip among {_count(compared['clips'])}. A line that asks is taken out of the "
-        "narration, and a clip’s speech is what else is said within ten seconds of it: otherwise speech would win by "
-        "quoting. Shuffled: the same vectors on clips in another order.</p>"
-    )
+    rows = [
+        _figures(escape(_system(name)) + (" <small>chosen</small>" if name == chosen else ""), figures)
+        for name, figures in systems
+    ]
+    return f"""{why}
+{table(HEAD, rows, chosen=[name for name, _ in systems].index(chosen))}
+<p class="note">{count(compared["questions"])} lines of {videos(compared["videos"])} kept out of training ask for a
+clip that holds them, among {count(compared["clips"])}. A line that asks is taken out of the narration, and a clip’s
+speech is what else is said within ten seconds of it: otherwise speech would win by quoting. Shuffled: the same
+vectors on clips in another order. A picture that is not clearly better than that cannot be chosen.</p>"""
 
 
 def _system(name: str) -> str:
-    if name == "speech":
-        return "what is said"
-    if name.endswith(" + speech"):
-        return f"{name.removesuffix(' + speech')} picture and what is said"
-    if name.endswith(" shuffled"):
-        return f"{name.removesuffix(' shuffled')} picture, shuffled (control)"
-    return name if name == "chance" else f"{name} picture"
+    if name in ("speech", "chance"):
+        return {"speech": "what is said", "chance": "chance"}[name]
+    picture, _, rest = name.partition(" ")
+    return f"{picture} picture" + {"+ speech": " and what is said", "shuffled": ", shuffled (control)"}.get(
+        rest, ""
+    )
 
 
 def _questions(facts: Facts) -> str:
+    if not facts.has_model:
+        return "<p>There is no model to ask.</p>"
     if not facts.questions:
-        if facts.comparison.get("systems") and facts.run.learned:
-            return "<p>No caption of a held-out video holds a word that the model knows.</p>"
-        return "<p>There is no model, or no video was kept out of training: nothing to ask.</p>"
-    return (
-        '<p class="note">Captions of videos kept out of training, taken at even distances and not by how well they '
-        "went, asked of the pictures of those videos alone. Shown is the best moment of each of the best videos.</p>\n"
-        + "\n".join(map(_question, facts.questions))
-    )
+        return (
+            "<p>Nothing was asked: no video was kept out of training, or none in which two clips can be told apart "
+            "and a word is said that the model knows.</p>"
+        )
+    asked = "\n".join(map(_question, facts.questions))
+    return f"""<p class="note">Captions of videos kept out of training, taken at even distances and not by how well they
+went, asked of the pictures of those videos alone. Below each are the moments that fit best.</p>
+{asked}"""
 
 
 def _question(question: Question) -> str:
-    hits = "\n".join(map(_hit, question.hits))
-    return (
-        f'<article><div class="asked">{_figure(question.asked)}<p><q>{escape(question.asked.text)}</q>'
-        f"<small>its own clip stands at place {_count(question.rank)} of {_count(question.candidates)}</small></p></div>"
-        f'<div class="grid hits">\n{hits}\n</div></article>'
-    )
+    hits = "\n".join(figure(hit.still, hit.right, MARKS[hit.right]) for hit in question.hits)
+    place = f"its own clip stands at place {count(question.rank)} of {count(question.candidates)}"
+    return f"""<article>
+<div class="asked">{figure(question.asked)}<p><q>{escape(question.asked.text)}</q><small>{place}</small></p></div>
+<div class="grid hits">
+{hits}
+</div>
+</article>"""
 
 
-def _hit(found: Found) -> str:
-    return _figure(found.still, {"moment": "✓ the moment", "video": "the right video"}.get(found.right, ""))
-
-
-def _configs(facts: Facts) -> str:
-    text = json.dumps(facts.configs, indent=2, sort_keys=True, ensure_ascii=False)
+def _configs(configs: Mapping[str, object]) -> str:
+    text = json.dumps(configs, indent=2, sort_keys=True, ensure_ascii=False)
     return f"<details><summary>The full configuration of every stage</summary><pre>{escape(text)}</pre></details>"
-
-
-def _table(head: Iterable[str], rows: Iterable[tuple[str, ...]], chosen: int | None = None) -> str:
-    """A table of cells that are HTML already."""
-    lines = [
-        f"<tr{' class=chosen' if place == chosen else ''}><th scope=row>{row[0]}</th>"
-        + "".join(f"<td>{cell}</td>" for cell in row[1:])
-        + "</tr>"
-        for place, row in enumerate(rows)
-    ]
-    columns = "".join(f"<th scope=col>{cell}</th>" for cell in head)
-    return f'<div class="wide"><table><thead><tr>{columns}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
-
-
-def _bar(share: float) -> str:
-    return f'<span class="bar"><i style="width:{share:.1%}"></i></span>'
-
-
-def _count(number: float) -> str:
-    return f"{number:,.0f}"
-
-
-def _videos(number: int) -> str:
-    return f"{_count(number)} video{'' if number == 1 else 's'}"
-
-
-def _hours(hours: float) -> str:
-    return f"{hours:,.0f}" if hours >= 100 else f"{hours:.1f}" if hours >= 1 else f"{hours:.2f}"
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
-
-
-def _rank(rank: float) -> str:
-    return f"{rank:,.1f}".removesuffix(".0")
-
-
-def _share(share: float) -> str:
-    return f"{share:.1%}" if share < 0.995 else f"{share:.0%}"
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
-def _plain(reason: str) -> str:
-    return reason.replace("_", " ")

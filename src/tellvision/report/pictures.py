@@ -21,7 +21,7 @@ from tellvision.search.ranking import best
 
 STILLS = 12
 QUESTIONS = 6
-HITS = 5  # videos shown for a question
+HITS = 5  # moments shown for a question
 WIDTH = 288  # pixels: sharp on a phone, small in the file
 
 
@@ -50,7 +50,7 @@ class Found:
 
     Attributes:
         still: the clip.
-        right: `moment` where it shows the moment that was asked for, `video` where only the video is
+        right: `moment` where it overlaps the clip that was asked for, `video` where only the video is
             right, else empty.
     """
 
@@ -66,7 +66,7 @@ class Question:
         asked: the clip whose text is the question.
         rank: of that clip among the candidates, ties against it.
         candidates: all clips of held-out videos.
-        hits: the best moment of each of the best videos.
+        hits: the best moments; of those that overlap, the best.
     """
 
     asked: Still
@@ -115,21 +115,28 @@ def _question(index: Index, model: TextModel, row: int, candidates: np.ndarray) 
         return None
     scores = index.picture(query)[candidates]
     rank = metrics.ranks(scores[None], [int(np.searchsorted(candidates, row))])[0]
-    hits: dict[str, Hit] = {}
+    hits: list[Hit] = []
     for place, score in zip(*best(scores, len(scores)), strict=True):
         hit = index.hit(int(candidates[place]), score)
-        hits.setdefault(hit.video_id, hit)
+        if not any(_overlap(hit, better) for better in hits):
+            hits.append(hit)
         if len(hits) == HITS:
             break
-    found = [Found(still=_still(index, hit), right=_right(asked, hit)) for hit in hits.values()]
+    found = [Found(still=_still(index, hit), right=_right(hit, asked)) for hit in hits]
     return Question(asked=_still(index, asked), rank=int(rank), candidates=len(candidates), hits=found)
 
 
-def _right(asked: Hit, hit: Hit) -> str:
+def _right(hit: Hit, asked: Hit) -> str:
     if hit.video_id != asked.video_id:
         return ""
-    overlaps = min(hit.end, asked.end) > max(hit.start, asked.start) or hit.start == asked.start
-    return "moment" if overlaps else "video"
+    return "moment" if _overlap(hit, asked) else "video"
+
+
+def _overlap(a: Hit, b: Hit) -> bool:
+    """Whether both show the same moment; a clip without length overlaps itself."""
+    if a.video_id != b.video_id:
+        return False
+    return min(a.end, b.end) > max(a.start, b.start) or (a.start, a.end) == (b.start, b.end)
 
 
 def _still(index: Index, hit: Hit) -> Still:

@@ -28,11 +28,14 @@ def loss_curve(losses: Sequence[float]) -> str:
     with matplotlib.rc_context({"svg.hashsalt": "tellvision", "svg.fonttype": "none", "font.size": 11}):
         figure = Figure(figsize=(7.2, 2.9), layout="constrained", facecolor="none")
         axes = figure.add_subplot(facecolor="none")
-        axes.plot(epochs, losses, color=_ACCENT, linewidth=2, marker="o", markersize=3.5 if len(losses) < 60 else 0)
+        axes.plot(
+            epochs, losses, color=_ACCENT, linewidth=2, marker="o", markersize=3.5 if len(losses) < 60 else 0
+        )
         axes.set_xlabel("epoch", color=_SOFT)
         axes.set_ylabel("loss", color=_SOFT)
+        axes.set_xlim(0.5, len(losses) + 0.5)
         axes.set_ylim(bottom=0)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.grid(axis="y", color=_LINE, linewidth=1)
         axes.set_axisbelow(True)
         axes.tick_params(colors=_SOFT, length=0)
@@ -42,13 +45,19 @@ def loss_curve(losses: Sequence[float]) -> str:
         drawn = io.StringIO()
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         FigureCanvasSVG(figure).print_svg(drawn, metadata=nothing)
-    return _inline(drawn.getvalue(), f"Mean loss of {len(losses)} epochs, from {losses[0]:.4f} to {losses[-1]:.4f}")
+    return _inline(
+        drawn.getvalue(), f"Mean loss of {len(losses)} epochs, from {losses[0]:.4f} to {losses[-1]:.4f}"
+    )
 
 
 def _inline(svg: str, label: str) -> str:
     svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"^<svg[^>]*viewBox=\"([^\"]*)\"[^>]*>", rf'<svg viewBox="\1" role="img" aria-label="{label}">', svg)
-    svg = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", svg, flags=re.DOTALL)  # would hold for the whole page
+    svg = re.sub(
+        r"^<svg[^>]*viewBox=\"([^\"]*)\"[^>]*>", rf'<svg viewBox="\1" role="img" aria-label="{label}">', svg
+    )
+    svg = re.sub(
+        r"<defs>\s*<style.*?</style>\s*</defs>", "", svg, flags=re.DOTALL
+    )  # would hold for the whole page
     svg = re.sub(r"font(-\w+)?:[^;\"]*(; )?", "", svg)
     for stand_in, variable in _COLOURS.items():
         svg = svg.replace(stand_in, variable)

@@ -14,7 +14,7 @@ import json
 import os
 import zlib
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ class _Index:
     entries: list[Entry] = field(default_factory=list)
     offsets: list[int] = field(default_factory=list)
     sealed: int = 0  # shards that were there when the stage last closed
+    closed: int = 0  # entries that were there then, all of them acknowledged
     size: int = 0  # bytes of whole lines; a torn last line lies beyond
 
 
@@ -61,7 +62,7 @@ def _read_index(folder: Path) -> _Index:
             if index is None:
                 index = _Index(record)
             elif "closed" in record:
-                index.sealed = record["closed"]
+                index.sealed, index.closed = record["closed"], len(index.entries)
             else:
                 index.entries.append(Entry(**record))
                 index.offsets.append(offset)
@@ -164,7 +165,7 @@ class ArrayWriter:
         if path.exists() and b"\n" in path.read_bytes():
             index = _read_index(self.folder)
             if index.layout == self._layout:
-                while index.entries and not _is_known(index.entries[-1], acknowledged):
+                while len(index.entries) > index.closed and not _is_known(index.entries[-1], acknowledged):
                     index.entries.pop()
                     index.size = index.offsets.pop()
                 os.truncate(path, index.size)
@@ -193,9 +194,10 @@ class ArrayWriter:
         self._held += 1
         return len(rows)
 
-    def alias(self, item: str, of: str) -> None:
-        """Give `item` the rows of `of` without copying them: a video that was renamed."""
-        self._note(Entry(**(asdict(self._latest[of]) | {"item": item})))
+    def alias(self, names: Mapping[str, str]) -> None:
+        """Give items (keys) the rows that others (values) have now, without copying: videos that were renamed."""
+        for entry in [replace(self._latest[of], item=item) for item, of in names.items()]:
+            self._note(entry)
 
     def _note(self, entry: Entry) -> None:
         self._latest[entry.item] = entry

@@ -49,6 +49,8 @@ class Ledger:
 
     def __init__(self, work: Path) -> None:
         path = work / LEDGER
+        if work.exists() and not work.is_dir():
+            raise InputError(f"{work} is a file: name a folder for the output")
         work.mkdir(parents=True, exist_ok=True)
         if not path.exists() and any(name for name in work.iterdir() if name.name != "lock"):
             raise InputError(f"{work} is not empty and not a work folder: name a new folder for the output")
@@ -112,7 +114,10 @@ class Ledger:
             "SELECT item, fingerprint, status, reason, detail, rows, dropped, output FROM items WHERE stage = ?",
             (stage,),
         )
-        return {r[0]: Row(*r[:6], dropped=json.loads(r[6]), output=r[7]) for r in found}
+        return {
+            item: Row(item, fingerprint, status, reason, detail, num_rows, json.loads(dropped), output)
+            for item, fingerprint, status, reason, detail, num_rows, dropped, output in found
+        }
 
     def acknowledge(self, stage: str, rows: Iterable[Row]) -> None:
         """Commit `rows`, whose output is on disk; a repeated item counts an attempt more."""

@@ -84,6 +84,8 @@ class TableWriter:
                         yield rows.filter(pc.is_in(rows.column(self.key), keep))
 
         _write(self.folder / TABLE, self.schema, live())
+        for part in sorted(self._parts.glob("*.parquet")):
+            part.unlink()  # the oldest first: one that outlives a kill holds nothing older than the table
         shutil.rmtree(self._parts)
         sync_folder(self.folder)
         return {}

@@ -40,7 +40,7 @@ class Extractor(Protocol):
         """(n, size, size, 3) uint8 RGB -> (n, dim) float32, each row of its frame alone."""
 
 
-def find(name: str) -> type:
+def find(name: str) -> type[Extractor]:
     """The class behind `name`; nothing is loaded before it is called.
 
     Raises:
@@ -49,4 +49,5 @@ def find(name: str) -> type:
     if name not in EXTRACTORS:
         raise InputError(f"unknown backbone {name!r}: use one of {', '.join(EXTRACTORS)}")
     module, _, attribute = EXTRACTORS[name].partition(":")
-    return getattr(importlib.import_module(module), attribute)  # type: ignore[no-any-return]
+    found: type[Extractor] = getattr(importlib.import_module(module), attribute)
+    return found

@@ -1,0 +1,42 @@
+"""`python -m benchmarks [NAME ...] [--json]`: measure, print tables, then one JSON object per figure."""
+
+import argparse
+import importlib
+import sys
+
+from benchmarks import figures
+
+BENCHMARKS = {
+    "extraction": "videos to tracks, against decoding alone and the network alone",
+    "loading": "training batches, against a loader written the way the reference is",
+    "step": "a training step, against the machine's own matrix product",
+}
+QUICK = ("extraction", "loading", "step")  # together under three minutes on two cores
+
+
+def main() -> None:
+    """Run the benchmarks named on the command line."""
+    listed = "\n".join(f"  {name:<12}{what}" for name, what in BENCHMARKS.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=f"Ratios measured in one run. Without a NAME the quick ones: {', '.join(QUICK)}.\n\n{listed}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", choices=[[], *BENCHMARKS], help="what to measure")
+    parser.add_argument("--json", action="store_true", help="print nothing but the JSON lines")
+    parser.add_argument("--smallest", action="store_true", help="see that it runs; the figures mean nothing")
+    options = parser.parse_args()
+
+    lines: list[str] = []
+    for name in options.names or QUICK:
+        print(f"measuring {name} ...", file=sys.stderr, flush=True)
+        module = importlib.import_module(f"benchmarks.{name}")
+        for report in module.measure(module.SMALLEST if options.smallest else module.Size()):
+            lines += figures.json_lines(report)
+            if not options.json:
+                print(figures.table(report), end="\n\n", flush=True)
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()

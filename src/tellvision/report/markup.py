@@ -1,0 +1,75 @@
+"""Pieces of HTML, and numbers as a reader wants them.
+
+What these functions take as `str` is HTML already, unless they say that they escape it.
+"""
+
+from collections.abc import Iterable
+from html import escape
+
+from tellvision.report.pictures import Still
+
+
+def table(head: Iterable[str], rows: Iterable[tuple[str, ...]], chosen: int | None = None) -> str:
+    """A table; the first cell of a row names it, row number `chosen` stands out."""
+    lines = []
+    for place, row in enumerate(rows):
+        name = f'<th scope="row">{row[0]}</th>'
+        cells = "".join(f"<td>{cell}</td>" for cell in row[1:])
+        lines.append(f'<tr class="chosen">{name}{cells}</tr>' if place == chosen else f"<tr>{name}{cells}</tr>")
+    columns = "".join(f'<th scope="col">{cell}</th>' for cell in head)
+    body = "\n".join(lines)
+    return f'<div class="wide"><table><thead><tr>{columns}</tr></thead><tbody>\n{body}\n</tbody></table></div>'
+
+
+def figure(still: Still, kind: str = "", mark: str = "") -> str:
+    """A clip's picture with what is said in it; `mark` stands on it, `kind` is its class."""
+    picture = '<span class="gone">the picture can no longer be read</span>'
+    if still.picture:
+        picture = f'<img src="{still.picture}" alt="">'
+    badge = f"<b>{mark}</b>" if mark else ""
+    return (
+        f'<figure class="{kind}"><div class="shot">{picture}{badge}<time>{clock(still.start)}</time></div>'
+        f"<figcaption>{escape(still.text)}<cite>{escape(still.title)}</cite></figcaption></figure>"
+    )
+
+
+def bar(part: float) -> str:
+    """A share, 0..1, as a length."""
+    return f'<span class="bar"><i style="width:{part:.1%}"></i></span>'
+
+
+def count(number: float) -> str:
+    """1,234."""
+    return f"{number:,.0f}"
+
+
+def videos(number: int) -> str:
+    """1 video, 1,234 videos."""
+    return f"{count(number)} video{'' if number == 1 else 's'}"
+
+
+def hours(number: float) -> str:
+    """0.66, 6.6, 666: as many digits as mean something."""
+    return count(number) if number >= 100 else f"{number:.1f}" if number >= 1 else f"{number:.2f}"
+
+
+def mean(number: float | None) -> str:
+    """2.1, 110, or a dash for what is not known."""
+    return "–" if number is None else count(number) if number >= 100 else f"{number:.1f}"
+
+
+def rank(number: float) -> str:
+    """17, or 17.5 where two ranks were averaged."""
+    return f"{number:,.1f}".removesuffix(".0")
+
+
+def share(part: float) -> str:
+    """33.0%."""
+    return f"{part:.1%}"
+
+
+def clock(seconds: float) -> str:
+    """1:05, or 1:00:05 from an hour on."""
+    minutes, rest = divmod(int(seconds), 60)
+    whole, minutes = divmod(minutes, 60)
+    return f"{whole}:{minutes:02d}:{rest:02d}" if whole else f"{minutes}:{rest:02d}"
