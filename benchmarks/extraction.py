@@ -42,10 +42,10 @@ class Size:
 
     pictures: tuple[tuple[int, int, int], ...] = ((320, 240, 10), (640, 480, 25))
     """Width, height and frames per second of the videos, one case each."""
-    videos: int = 8
+    videos: int = 6
     """Videos per worker and round."""
-    seconds: int = 20
-    """Length of a video."""
+    seconds: int = 16
+    """Length of a video: two whole batches of the network."""
     rounds: int = 3
     """Times that everything is measured."""
 
@@ -98,6 +98,7 @@ def _compare(case: str, what: str, video: Path, decoded: Path, size: Size) -> Re
     workers = cores()
     num_videos = size.videos * workers
     frames: dict[str, int] = dict.fromkeys(STAGES, 0)
+    busy: dict[str, float] = dict.fromkeys(STAGES, 0.0)
     rates: dict[str, list[float]] = {stage: [] for stage in STAGES}
     started = released = time.monotonic()
     warm: float | None = None
@@ -118,8 +119,10 @@ def _compare(case: str, what: str, video: Path, decoded: Path, size: Size) -> Re
                 released, arrived = result.output, 0
                 warm = warm or released - started
                 continue
+            output, seconds = result.output
             arrived += 1
-            frames[stage] += len(result.output)
+            frames[stage] += len(output)
+            busy[stage] += seconds
             if arrived == num_videos:
                 rates[stage].append(frames[stage] / (len(rates[stage]) + 1) / (time.monotonic() - released))
     assert len(set(frames.values())) == 1, f"the stages saw different numbers of frames: {frames}"
@@ -148,24 +151,35 @@ def _compare(case: str, what: str, video: Path, decoded: Path, size: Size) -> Re
                 "1 / (1 / decode + 1 / network): what both reach at most on the same cores",
             ),
         ),
-        notes=(f"starting the workers took {warm or 0:.1f} s (processes, imports, weights, one video each)",),
+        notes=(
+            "processor time a frame: "
+            + ", ".join(f"{stage} {1000 * busy[stage] / frames[stage]:.1f} ms" for stage in STAGES),
+            f"starting the workers took {warm or 0:.1f} s (processes, imports, weights, one video each)",
+        ),
     )
 
 
 def _work(task: _Task) -> Result[Any]:
+    """Meet: when the workers parted. Else: something as long as there are frames, and the processor time."""
     if task.stage == "meet":
         assert task.barrier is not None
         _warm(task.video)
         task.barrier.wait(PATIENCE)
         return Result(time.monotonic(), "")
+    began = time.process_time()
+    output = _stage(task)
+    return Result((output, time.process_time() - began), "")
+
+
+def _stage(task: _Task) -> Any:
+    backbone = _extractor()
     if task.stage == "decode":
-        backbone = _extractor()
-        return Result([len(frame) for frame in Frames(task.video, backbone.fps, backbone.size)], "")
+        return [len(frame) for frame in Frames(task.video, backbone.fps, backbone.size)]
     if task.stage == "network":
-        frames, network = np.load(task.decoded), _extractor()
-        parts = [network(frames[i : i + FRAMES_AT_ONCE]) for i in range(0, len(frames), FRAMES_AT_ONCE)]
-        return Result(np.concatenate(parts).astype(np.float16), "")
-    return extract(Job(task.video, BACKBONE))
+        frames = np.load(task.decoded)
+        parts = [backbone(frames[i : i + FRAMES_AT_ONCE]) for i in range(0, len(frames), FRAMES_AT_ONCE)]
+        return np.concatenate(parts).astype(np.float16)
+    return extract(Job(task.video, BACKBONE)).output
 
 
 @cache

@@ -57,7 +57,9 @@ def vtt(said):
 
 def srt(said):
     """SubRip."""
-    return "\n".join(f"{n}\n{stamp(s, ',')} --> {stamp(e, ',')}\n{text}\n" for n, (s, e, text) in enumerate(said, 1))
+    return "\n".join(
+        f"{n}\n{stamp(s, ',')} --> {stamp(e, ',')}\n{text}\n" for n, (s, e, text) in enumerate(said, 1)
+    )
 
 
 def rolling_vtt(said):

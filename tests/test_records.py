@@ -12,11 +12,11 @@ from tellvision.records import InputError, Skip, rows_of
 @pytest.mark.parametrize(
     ("start", "end", "fps", "num_rows", "rows"),
     [
-        (0, 5, 1, 100, range(0, 6)),  # the paper's six rows
-        (0, 5, 1, 6, range(0, 6)),
-        (0, 5, 1, 3, range(0, 3)),  # cut at the end of the track
+        (0, 5, 1, 100, range(6)),  # the paper's six rows
+        (0, 5, 1, 6, range(6)),
+        (0, 5, 1, 3, range(3)),  # cut at the end of the track
         (2.9, 2.9, 1, 100, range(2, 3)),  # a moment has the row that shows it
-        (0, 0, 1, 1, range(0, 1)),
+        (0, 0, 1, 1, range(1)),
         (1.5, 4.49, 2, 100, range(3, 9)),
         (10, 20, 0.1, 100, range(1, 3)),
         (10, 20, 1.5, 100, range(15, 31)),
@@ -43,9 +43,7 @@ def test_no_row_left_is_an_error(start, num_rows):
 
 
 @settings(max_examples=200, deadline=None)
-@given(
-    st.floats(0, 1e4), st.floats(0, 1e4), st.floats(0.01, 60), st.integers(0, 2000)
-)
+@given(st.floats(0, 1e4), st.floats(0, 1e4), st.floats(0.01, 60), st.integers(0, 2000))
 def test_rows_equal_a_slow_reference(start, length, fps, num_rows):
     end = start + length
     expected = [row for row in range(num_rows) if int(start * fps) <= row <= int(end * fps)]

@@ -34,6 +34,7 @@ def written(folder, items, dim=4, acknowledged=None, keep=None):
         writer.append(item, item, data)
     writer.commit()
     layout = writer.close(keep if keep is not None else list(items))
+    writer.release()
     return layout
 
 
@@ -85,13 +86,14 @@ def test_what_was_not_acknowledged_is_cut_off(tmp_path):
     for item in "abc":
         writer.append(item, item, rows(ord(item)))
         writer.commit()
-    # Killed here: the ledger knows a and b only. c is on disk, but nobody may rely on it.
+    writer.release()  # killed here: the ledger knows a and b only; c is on disk, but nobody may rely on it
     again = ArrayWriter(tmp_path, 4)
     again.open({"a": "a", "b": "b"})
     assert len(bytes_of(tmp_path)["shard-00000.bin"]) == 6 * 4 * 2
     again.append("d", "d", rows(9))
     again.commit()
     again.close(["a", "b", "d"])
+    again.release()
     reader = ArrayReader(tmp_path)
     assert list(reader.entries) == ["a", "b", "d"]
     assert np.array_equal(reader["d"], rows(9))
@@ -106,6 +108,7 @@ def test_a_torn_last_line_is_cut_off(tmp_path, cut):
     for item in "abc":
         writer.append(item, item, rows(ord(item)))
         writer.commit()
+    writer.release()
     index = tmp_path / "index.jsonl"
     index.write_bytes(index.read_bytes()[:-cut])
     assert list(ArrayReader(tmp_path).entries) == ["a", "b"]
@@ -114,6 +117,7 @@ def test_a_torn_last_line_is_cut_off(tmp_path, cut):
     again.append("c", "c", rows(7))
     again.commit()
     again.close("abc")
+    again.release()
     assert np.array_equal(ArrayReader(tmp_path)["c"], rows(7))
 
 
@@ -139,7 +143,7 @@ def test_a_damaged_index_is_one_line(tmp_path):
     written(tmp_path, {"a": rows(1)})
     index = tmp_path / "index.jsonl"
     index.write_text(index.read_text() + "not json\n")
-    with pytest.raises(InputError, match="is damaged .*: delete .* and run again"):
+    with pytest.raises(InputError, match=r"is damaged .*: delete .* and run again"):
         ArrayReader(tmp_path)
 
 
@@ -162,7 +166,8 @@ def test_shards_are_the_same_whenever_it_was_killed(tmp_path):
             writer.append(name, name, items[name])
             if name == names[-2]:
                 break
-        writer.commit()  # and then it is killed
+        writer.commit()
+        writer.release()  # and then it is killed
     written(folder, {n: items[n] for n in names[-2:]}, acknowledged={n: n for n in names[:-2]}, keep=names)
     assert bytes_of(folder) == bytes_of(tmp_path / "whole")
     assert (folder / "index.jsonl").read_text() == (tmp_path / "whole" / "index.jsonl").read_text()
@@ -210,6 +215,7 @@ def test_an_alias_shares_the_rows(tmp_path):
     writer.alias({"renamed": "a"})
     writer.commit()
     writer.close(["renamed", "b"])
+    writer.release()
     reader = ArrayReader(tmp_path)
     assert list(reader.entries) == ["b", "renamed"]
     assert np.array_equal(reader["renamed"], rows(1))
@@ -224,6 +230,7 @@ def test_items_can_swap_their_names(tmp_path):
     writer.alias({"a": "b", "b": "c", "c": "a"})
     writer.commit()
     writer.close("abc")
+    writer.release()
     reader = ArrayReader(tmp_path)
     for item, was in {"a": 2, "b": 3, "c": 1}.items():
         assert np.array_equal(reader[item], rows(was))
@@ -293,8 +300,7 @@ class CrashingArrays(RuleBasedStateMachine):
 
     @rule(torn=st.integers(0, 40))
     def crash(self, torn):
-        for file in (self.writer._file, self.writer._index):
-            file.close()  # what was buffered may have reached the disk: it is not acknowledged
+        self.writer.release()  # what was buffered may have reached the disk: it is not acknowledged
         if self.committed:  # the last line may be torn, as it is not acknowledged
             index = self.place / "index.jsonl"
             index.write_bytes(index.read_bytes()[: -torn or None])
@@ -327,6 +333,7 @@ class CrashingArrays(RuleBasedStateMachine):
         assert reader.entries.keys() == self.expected.keys()
         assert all(np.array_equal(reader[i], data) for i, data in self.expected.items())
         assert reader.damaged() == []
+        self.writer.release()
         self.open()
 
     sealed: dict = {}  # noqa: RUF012 replaced, never changed
@@ -341,8 +348,7 @@ class CrashingArrays(RuleBasedStateMachine):
         assert all(now[name] == data for name, data in self.sealed.items())
 
     def teardown(self):
-        for file in (self.writer._file, self.writer._index):
-            file.close()
+        self.writer.release()
 
 
 def test_arrays_survive_any_crash(tmp_path):
@@ -599,7 +605,12 @@ def test_counts_add_up():
 
 
 def manifest(folder, **changed):
-    values = {"stage": "clips/main", "config": {"min_time": 5.0}, "inputs": {"captions": "abc"}, "counts": {"rows": 1}}
+    values = {
+        "stage": "clips/main",
+        "config": {"min_time": 5.0},
+        "inputs": {"captions": "abc"},
+        "counts": {"rows": 1},
+    }
     return store.write_manifest(folder, **(values | changed))
 
 
@@ -610,7 +621,11 @@ def test_the_same_state_has_the_same_name_and_bytes(tmp_path):
     assert (tmp_path / "manifest.json").read_bytes() == data
     assert read_manifest(tmp_path)["hash"] == first
     assert read_manifest(tmp_path)["config"] == {"min_time": 5.0}
-    others = [manifest(tmp_path, config={"min_time": 6.0}), manifest(tmp_path, inputs={}), manifest(tmp_path, counts={})]
+    others = [
+        manifest(tmp_path, config={"min_time": 6.0}),
+        manifest(tmp_path, inputs={}),
+        manifest(tmp_path, counts={}),
+    ]
     assert len({first, *others}) == 4
 
 
@@ -624,7 +639,7 @@ def test_an_unfinished_folder_is_one_line(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\x00", b'{"schema": 1'])
 def test_a_damaged_manifest_is_one_line(tmp_path, content):
     (tmp_path / "manifest.json").write_bytes(content)
-    with pytest.raises(InputError, match="is damaged .* delete that file and run again"):
+    with pytest.raises(InputError, match=r"is damaged .* delete that file and run again"):
         read_manifest(tmp_path)
 
 

@@ -10,6 +10,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from tellvision import __version__
 OFFLINE = "pip install 'tellvision[offline]'"
 DECODERS = {"h264": ("h264",), "hevc": ("hevc",), "vp9": ("vp9", "libvpx-vp9"), "av1": ("libdav1d", "libaom-av1")}
 """Codec -> FFmpeg's decoders of it that need no special hardware; one of them is enough."""
+PROGRAMS = ("chromium", "espeak-ng", "ffmpeg")  # Debian's packages have the same names
 WORDNET = Path("/usr/share/wordnet/data.verb")
 ENOUGH_SPACE = 2e9  # bytes: features of about 200 hours at one row of 1,280 half floats per second
 
@@ -41,25 +43,60 @@ class Finding:
     optional: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One thing to look at.
+
+    Attributes:
+        name: of the thing.
+        look: tries it; returns the detail of the finding, or raises what is wrong.
+        fix: the line that installs it.
+        optional: only tests and extras use it.
+    """
+
+    name: str
+    look: Callable[[], str]
+    fix: str
+    optional: bool = False
+
+
 def examine() -> list[Finding]:
     """Look at everything that tellvision can use, the needed things first. Never raises."""
+    return [finding_of(check) for check in checks()]
+
+
+def checks() -> list[Check]:
+    """Everything that `examine` looks at."""
     from tellvision.vision.extractors import EXTRACTORS
 
-    programs = {"chromium": "chromium", "espeak-ng": "espeak-ng", "ffmpeg": "ffmpeg"}  # program -> Debian package
-    return [
-        _finding("python", _python, ""),
-        _finding("torch", _torch, "pip install torch"),
-        _finding("video decoders", _decoders, "pip install --force-reinstall --only-binary :all: av"),
-        *(_finding(f"backbone {name}", _backbone(name), OFFLINE) for name in EXTRACTORS),
-        _finding("word table", _word_table, OFFLINE),
-        _finding("full text", _full_text, "pip install tantivy"),
-        _finding("disk space", _disk_space, "free some space, or name an --out on another disk"),
-        *(
-            _finding(program, _program(program), f"apt-get install {package}", optional=True)
-            for program, package in programs.items()
-        ),
-        _finding("wordnet", _wordnet, "apt-get install wordnet-base", optional=True),
+    needed = [
+        Check(name="python", look=_python, fix=""),
+        Check(name="torch", look=_torch, fix="pip install torch"),
+        Check(name="video decoders", look=_decoders, fix="pip install --force-reinstall --only-binary :all: av"),
+        *(Check(name=f"backbone {name}", look=partial(_backbone, name), fix=OFFLINE) for name in EXTRACTORS),
+        Check(name="word table", look=_word_table, fix=OFFLINE),
+        Check(name="full text", look=_full_text, fix="pip install tantivy"),
+        Check(name="disk space", look=_disk_space, fix="free some space, or name an --out on another disk"),
     ]
+    extras = [
+        Check(name=program, look=partial(_program, program), fix=f"apt-get install {program}", optional=True)
+        for program in PROGRAMS
+    ]
+    wordnet = Check(name="wordnet", look=_wordnet, fix="apt-get install wordnet-base", optional=True)
+    return [*needed, *extras, wordnet]
+
+
+def finding_of(check: Check) -> Finding:
+    """What a check says of its thing; whatever it raises is what is wrong."""
+    try:
+        return Finding(name=check.name, ok=True, detail=check.look(), optional=check.optional)
+    except Exception as error:  # a broken library raises anything, and to hear of it is why one asks
+        said = " ".join(str(error).split()) or type(error).__name__
+        # Where the room that loads it names the line itself, that is the one to type.
+        line = re.search(r"pip install .*", said)
+        detail = said[: line.start()].rstrip(" :") if line else said
+        fix = line[0] if line else check.fix
+        return Finding(name=check.name, ok=False, detail=detail, fix=fix, optional=check.optional)
 
 
 def spoken(findings: list[Finding]) -> str:
@@ -74,18 +111,6 @@ def spoken(findings: list[Finding]) -> str:
     missing = [finding.name for finding in findings if not finding.ok and not finding.optional]
     lines += ["", f"To be mended: {', '.join(missing)}" if missing else "Everything that a run needs is there."]
     return "\n".join(lines)
-
-
-def _finding(name: str, look: Callable[[], str], fix: str, optional: bool = False) -> Finding:
-    """What `look` says of the thing; whatever it raises is what is wrong with it."""
-    try:
-        return Finding(name=name, ok=True, detail=look(), optional=optional)
-    except Exception as error:  # a broken library raises anything, and to hear of it is why one asks
-        said = " ".join(str(error).split()) or type(error).__name__
-        # Where the room that loads it names the line itself, that is the one to type.
-        line = re.search(r"pip install .*", said)
-        detail = said[: line.start()].rstrip(" :") if line else said
-        return Finding(name=name, ok=False, detail=detail, fix=line[0] if line else fix, optional=optional)
 
 
 def _python() -> str:
@@ -124,19 +149,16 @@ def _decodes(decoder: str) -> bool:
         return False
 
 
-def _backbone(name: str) -> Callable[[], str]:
-    def look() -> str:
-        import numpy as np
+def _backbone(name: str) -> str:
+    import numpy as np
 
-        from tellvision.vision.extractors import find
+    from tellvision.vision.extractors import find
 
-        extractor = find(name)()
-        (row,) = extractor(np.zeros((1, extractor.size, extractor.size, 3), np.uint8))
-        if row.shape != (extractor.dim,) or not np.isfinite(row).all():
-            raise RuntimeError(f"gives {row.shape} where {extractor.dim} numbers are expected")
-        return f"weights checked, {extractor.dim} numbers, {extractor.fps:g} per second of video"
-
-    return look
+    extractor = find(name)()
+    (row,) = extractor(np.zeros((1, extractor.size, extractor.size, 3), np.uint8))
+    if row.shape != (extractor.dim,) or not np.isfinite(row).all():
+        raise RuntimeError(f"gives {row.shape} where {extractor.dim} numbers are expected")
+    return f"weights checked, {extractor.dim} numbers, {extractor.fps:g} per second of video"
 
 
 def _word_table() -> str:
@@ -165,14 +187,11 @@ def _disk_space() -> str:
     return said
 
 
-def _program(name: str) -> Callable[[], str]:
-    def look() -> str:
-        found = shutil.which(name)
-        if found is None:
-            raise RuntimeError("not installed; only tests and extras use it")
-        return found
-
-    return look
+def _program(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        raise RuntimeError("not installed; only tests and extras use it")
+    return found
 
 
 def _wordnet() -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from PIL import Image
 
 from tellvision.records import Skip
 
@@ -20,6 +21,8 @@ _OPTIONS = {
     "protocol_whitelist": "file",
     "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,flv,mpeg",
 }
+ROUNDED = 1e-3  # seconds: what the times in a file may be off
+LONGEST = 2 * 86400.0  # seconds: a frame that begins later has a time of nonsense
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +52,9 @@ def _open(path: Path) -> av.container.InputContainer:
     if not container.streams.video:
         container.close()
         raise Skip("no_picture", f"{path.name} has no video stream")
+    if container.streams.video[0].codec_context is None:
+        container.close()
+        raise Skip("unreadable_video", f"{path.name}: nothing here decodes its pictures")
     return container
 
 
@@ -110,23 +116,43 @@ class Frames:
                 if frame.time is None:
                     continue
                 begins = frame.time - start
-                if shown is not None and begins > row / self.fps:
+                if begins > LONGEST:
+                    error = ValueError(f"a frame at {begins:.0f} s")
+                    break
+                if shown is not None and begins > row / self.fps + ROUNDED:
                     picture = self._scaled(shown)
-                    while begins > row / self.fps:
+                    while begins > row / self.fps + ROUNDED:
                         yield picture
                         row += 1
                 shown, ends = frame, begins + float((frame.duration or 0) * (frame.time_base or 0))
             if shown is None:
                 raise Skip("no_frames", f"{self.path.name}: {_reason(error) if error else 'no frame in it'}")
             picture = self._scaled(shown)
-            while row == 0 or ends > row / self.fps:
+            while row == 0 or min(ends, LONGEST) > row / self.fps + ROUNDED:
                 yield picture
                 row += 1
         if error is not None or ends < expected - 2.0:
             self.note = f"ends at {ends:.0f} of {expected:.0f} s" + (f": {_reason(error)}" if error else "")
 
     def _scaled(self, frame: av.VideoFrame) -> np.ndarray:
-        return frame.reformat(self.size, self.size, "rgb24", interpolation="AREA").to_ndarray()
+        return _rgb(self.path, frame, self.size, self.size)
+
+
+def _rgb(path: Path, frame: av.VideoFrame, width: int, height: int) -> np.ndarray:
+    """(height, width, 3) uint8, turned as the file says: what a telephone filmed upright lies on its side in it."""
+    turns = _quarter_turns(frame)
+    if turns % 2:
+        width, height = height, width
+    try:
+        pixels = frame.reformat(width, height, "rgb24", interpolation="AREA").to_ndarray()
+    except (av.FFmpegError, ValueError) as error:
+        raise Skip("no_frames", f"{path.name}: {_reason(error)}") from None
+    return np.ascontiguousarray(np.rot90(pixels, turns))
+
+
+def _quarter_turns(frame: av.VideoFrame) -> int:
+    """Counter-clockwise, 0 to 3."""
+    return round(frame.rotation / 90) % 4
 
 
 def thumbnail(path: Path, seconds: float, width: int = 320) -> bytes:
@@ -150,8 +176,9 @@ def thumbnail(path: Path, seconds: float, width: int = 320) -> bytes:
                 raise Skip("no_frames", f"{path.name}: {_reason(error)}") from None
         if picture is None:
             raise Skip("no_frames", f"{path.name}: no frame at {seconds:.1f} s")
-        height = max(2, round(picture.height * width / picture.width))
-        image = picture.reformat(width, height, "rgb24").to_image()
+        sides = picture.width, picture.height
+        across, down = sides[::-1] if _quarter_turns(picture) % 2 else sides
+        pixels = _rgb(path, picture, width, max(2, round(down * width / across)))
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=82)
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=82)
     return buffer.getvalue()

@@ -139,7 +139,7 @@ def learn(
     training = [i for i in pairs.videos if i not in kept_out]
     counts = {"learned": False, "why": "", "retrieval": None, "training": len(training), "held_out": len(kept_out)}
     if len(training) < recipe.train.min_videos:
-        counts["why"] = f"{len(training)} videos are too few to learn from (at least {recipe.train.min_videos})"
+        counts["why"] = f"{len(training)} videos are too few to learn from (at least {recipe.train.min_videos})."
         for left in ("model.safetensors", "metrics.jsonl"):
             (folder / left).unlink(missing_ok=True)
     else:
@@ -236,7 +236,6 @@ def build_index(at: Workplace, *, given: str | None = None, progress: Progress) 
             inputs=inputs,
         )
         update(2, 2)
-    progress.say(f"searching by {compared['search_by']}: {compared['why']}")
 
 
 def _compare(
@@ -282,7 +281,7 @@ def spoken(result: Mapping[str, Any], work: Path) -> str:
     lines = [
         f"{result['videos']} videos, {result['clips']} clips" + (f"; skipped: {lost}" if lost else ""),
         spoken_retrieval(result["retrieval"]),
-        f"searching by {result['search_by']}: {result['why']}",
+        result["why"],
         f"report: {work / 'report.html'}    search: tellvision serve {work}",
     ]
     return "\n".join(line for line in lines if line)
@@ -327,8 +326,9 @@ def plan(videos: Path, work: Path, recipe: Recipe, *, name: str = "main", worker
 
 def spoken_plan(planned: Mapping[str, Any]) -> str:
     """A plan for a reader."""
-    hours, minutes = planned["video_seconds"] / 3600, planned["seconds"] / 60
-    return (
-        f"{planned['videos']} videos, {planned['no_subtitles']} without subtitles; {planned['to_extract']} to extract "
-        f"({hours:.1f} h): about {minutes:.0f} min and {planned['bytes'] / 1e6:.0f} MB, training not counted"
-    )
+    parts = [
+        f"{planned['videos']} videos, {planned['no_subtitles']} without subtitles",
+        f"{planned['to_extract']} to extract, {planned['video_seconds'] / 3600:.1f} h",
+        f"about {planned['seconds'] / 60:.0f} min and {planned['bytes'] / 1e6:.0f} MB, training not counted",
+    ]
+    return "; ".join(parts)

@@ -7,6 +7,7 @@ worked on, output is on disk before the ledger says so, and the manifest closes 
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -62,6 +63,9 @@ class Writer(Protocol):
 
     def close(self, items: Collection[str]) -> dict[str, Any]:
         """Leave only `items`; returns what the manifest should say of the folder."""
+
+    def release(self) -> None:
+        """Let go of what is open, finished or not."""
 
 
 @runtime_checkable
@@ -153,6 +157,7 @@ def _pool(workers: int) -> ProcessPoolExecutor:
 
 def _die_with_parent() -> None:
     """A worker whose driver was killed would wait for work for ever: end it instead."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the driver, which ends its workers
     parent = multiprocessing.parent_process()
     assert parent is not None
 
@@ -219,23 +224,26 @@ def advance(
         return rows
     (folder / MANIFEST).unlink(missing_ok=True)
     writer.open({i: row.fingerprint for i, row in rows.items()})
-    todo = _take_over(stage, ledger, writer, rows, todo, wanted)
-    done = len(wanted) - len(todo)
-    progress(done, len(wanted))
-    block: list[Row] = []
-    for item, result in map_items(function, ((i, payload(i)) for i in todo), workers):
-        block.append(_row(item, wanted[item], result, writer))
-        done += 1
-        if len(block) >= stage.commit_every:
-            writer.commit()
-            ledger.acknowledge(stage.name, block)
-            block = []
+    try:
+        todo = _take_over(stage, ledger, writer, rows, todo, wanted)
+        done = len(wanted) - len(todo)
         progress(done, len(wanted))
-    writer.commit()
-    ledger.acknowledge(stage.name, block)
-    ledger.forget(stage.name, gone)
-    rows = ledger.rows(stage.name)
-    layout = writer.close([i for i in wanted if rows[i].rows])
+        block: list[Row] = []
+        for item, result in map_items(function, ((i, payload(i)) for i in todo), workers):
+            block.append(_row(item, wanted[item], result, writer))
+            done += 1
+            if len(block) >= stage.commit_every:
+                writer.commit()
+                ledger.acknowledge(stage.name, block)
+                block = []
+            progress(done, len(wanted))
+        writer.commit()
+        ledger.acknowledge(stage.name, block)
+        ledger.forget(stage.name, gone)
+        rows = ledger.rows(stage.name)
+        layout = writer.close([i for i in wanted if rows[i].rows])
+    finally:
+        writer.release()
     # What came out, not what it was made from: a file that was only touched starts nothing downstream.
     content = digest([(i, rows[i].status, rows[i].reason, rows[i].output) for i in wanted])
     write_manifest(

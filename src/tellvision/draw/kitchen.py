@@ -67,21 +67,32 @@ def boil_water(pen: Pen, look: Look) -> Motion:
 
 def dip_tea_bag(pen: Pen, look: Look) -> Motion:
     """A tea bag on its string goes down into the empty cup and up again."""
-    cup(pen.at(300, 440, size=1.4), None)
-    pen.at(545, 420, 12).box(-52, -110, 52, 0, "#f0c419", 6)
-    pen.at(545, 420, 12).box(-52, -80, 52, -34, "#3d7a35")
+    cup(pen.at(290, 450, size=1.1), None)
+    packet = pen.at(530, 440, 10, 1.15)
+    packet.box(-62, -130, 62, 0, "#f0c419", 6)
+    packet.box(-62, -96, 62, -40, "#3d7a35")
+    packet.oval(0, -68, 26, 22, "#f7f3e8")
 
     def motion(pen: Pen, t: float, u: float) -> None:
-        y = 175 - 85 * cos(1.5 * t)
-        top = min(y - 66, 190)
-        pen.line([(300, 40), (300, top)], "#fdfdfd", 4)
-        if top < 186:
-            low = min(y, 208)
-            pen.shape([(282, top), (318, top), (342, min(top + 26, low)), (342, low), (258, low),
-                       (258, min(top + 26, low))], "#efe3c8")
-            if low > top + 34:
-                pen.box(267, top + 30, 333, low - 5, "#9a6a3a", 5)
-        hand(pen, (306, max(34.0, y - 190)), look.skin, look.sleeve)
+        y = 212 - 74 * cos(1.5 * t)
+        surface = 276.0
+        pen.line([(290, y - 150), (290, min(y - 70, surface))], "#fdfdfd", 5)
+        for inset, fill in ((0, "#efe3c8"), (13, "#8f5f33")):
+            top, low = y - 84 + 2.6 * inset, min(y - inset, surface - inset / 2)
+            if low > top + 4:
+                neck = min(top + 30, low)
+                pen.shape(
+                    [
+                        (264 + inset, top),
+                        (316 - inset, top),
+                        (346 - inset, neck),
+                        (346 - inset, low),
+                        (234 + inset, low),
+                        (234 + inset, neck),
+                    ],
+                    fill,
+                )
+        hand(pen, (298, max(30.0, y - 156)), look.skin, look.sleeve)
 
     return motion
 
@@ -167,8 +178,8 @@ def roll_dough(pen: Pen, look: Look) -> Motion:
     """A rolling pin goes to and fro over the dough."""
 
     def motion(pen: Pen, t: float, u: float) -> None:
-        dough(pen.at(320, 448, size=1.25), u)
-        pin = pen.at(320, 330 + 42 * sin(3 * t), 2 * sin(1.5 * t), 1.2)
+        dough(pen.at(320, 455, size=1.28), u)
+        pin = pen.at(320, 306 + 30 * u + 40 * sin(3 * t), 2 * sin(1.5 * t), 1.15)
         right = rolling_pin(pin)
         hand(pen, right, look.skin, look.sleeve)
         hand(pen, pin.where(-190, 0), look.skin, look.sleeve, -1)
@@ -231,14 +242,14 @@ def fill_pot(pen: Pen, look: Look) -> Motion:
 
 def plant_flower(pen: Pen, look: Look) -> Motion:
     """A yellow flower is set into the soil of its pot."""
-    plant_pot(pen.at(310, 462, size=1.2))
+    plant_pot(pen.at(310, 472, size=1.12))
 
     def motion(pen: Pen, t: float, u: float) -> None:
-        y = 180 + 66 * min(1.0, 1.2 * u) + 4 * sin(4 * t)
+        y = 208 + 58 * min(1.0, 1.2 * u) + 4 * sin(4 * t)
         for k in range(5):
-            pen.line(bend((310, y - 4), (300 + 6 * k, y + 12), (296 + 8 * k, min(y + 34, 252.0))), "#d8c3a0", 3)
-        flower(pen.at(310, y, 3 * sin(2 * t), 1.12))
-        pen.oval(310, 252, 60, 14, SOIL)
+            pen.line(bend((310, y - 4), (300 + 6 * k, y + 12), (296 + 8 * k, min(y + 34, 270.0))), "#d8c3a0", 3)
+        flower(pen.at(310, y, 3 * sin(2 * t)))
+        pen.oval(310, 272, 60, 14, SOIL)
         hand(pen, (322, y - 24), look.skin, look.sleeve)
 
     return motion
@@ -254,8 +265,14 @@ def water_flower(pen: Pen, look: Look) -> Motion:
         for k in range(14):
             fall = (t * 1.1 + k * 0.37) % 1
             spread = 12 * (k % 5 - 1)
-            pen.line([(x + spread * (1 + fall), y + (286 - y) * fall),
-                      (x + spread * (1.1 + fall), y + (286 - y) * fall + 16)], "#3d9be0", 6)
+            pen.line(
+                [
+                    (x + spread * (1 + fall), y + (286 - y) * fall),
+                    (x + spread * (1.1 + fall), y + (286 - y) * fall + 16),
+                ],
+                "#3d9be0",
+                6,
+            )
         hand(pen, (166, 96), look.skin, look.sleeve, -1)
 
     return motion
@@ -271,7 +288,9 @@ def trim_leaves(pen: Pen, look: Look) -> Motion:
             fall = min(1.0, max(0.0, 5 * u - k + 0.4))
             pen.at(320 + 26 * k, 220 + 210 * fall, 50 * fall + 40 * k).oval(0, 0, 17, 40, "#4fae4a")
         snip = abs(sin(4.5 * t))
-        grip = scissors(pen.at(400 + 12 * sin(1.1 * t), 214 + 24 * cos(0.9 * t), -8, 1.15), 14 + 34 * snip, look.accent)
+        grip = scissors(
+            pen.at(400 + 12 * sin(1.1 * t), 214 + 24 * cos(0.9 * t), -8, 1.15), 14 + 34 * snip, look.accent
+        )
         hand(pen, grip, look.skin, look.sleeve)
 
     return motion

@@ -69,8 +69,15 @@ def cup(pen: Pen, fill: str | None, level: float = 1.0) -> None:
     pen.oval(0, -8, 150, 22, "#c9d3dd")
     pen.oval(0, -13, 142, 18, "#eef3f7")
     pen.arc(112, -104, 44, 44, "#dfe6ec", 19, -95, 110)
-    pen.shape([(-118, -170), *bend((-112, -90), (-96, -12), (-40, -12)), (40, -12)]
-              + bend((96, -12), (112, -90), (118, -170))[2:], "#fbfcfd")
+    pen.shape(
+        [
+            (-118, -170),
+            *bend((-112, -90), (-96, -12), (-40, -12)),
+            *bend((40, -12), (96, -12), (112, -90)),
+            (118, -170),
+        ],
+        "#fbfcfd",
+    )
     pen.shape([(60, -170), (118, -170), *bend((112, -90), (96, -14), (36, -12))], "#dde5ec")
     pen.box(-111, -118, 110, -98, "#2a9d8f")
     pen.oval(0, -170, 118, 30, "#ffffff")
@@ -86,9 +93,16 @@ def bowl(pen: Pen, fill: str | None, level: float = 1.0) -> None:
     blue = "#3f6fb5"
     shadow(pen, 130)
     pen.box(-70, -18, 70, 0, tone(blue, -0.35), 6)
-    pen.shape([(-170, -150), *bend((-160, -60), (-110, -8), (-50, -8)), (50, -8)]
-              + bend((110, -8), (160, -60), (170, -150)), blue)
-    pen.shape([(80, -150), (170, -150), *bend((160, -60), (110, -8), (40, -8))], tone(blue, -0.15))
+    pen.shape(
+        [
+            (-170, -150),
+            *bend((-164, -90), (-130, -8), (-50, -8)),
+            *bend((50, -8), (130, -8), (164, -90)),
+            (170, -150),
+        ],
+        blue,
+    )
+    pen.shape([(80, -150), (170, -150), *bend((164, -90), (130, -8), (40, -8))], tone(blue, -0.15))
     for k in range(7):
         pen.oval(-126 + 42 * k, -92 + 6 * abs(k - 3), 9, 9, "#f4f0e4")
     pen.oval(0, -150, 172, 40, tone(blue, 0.35))
@@ -116,8 +130,7 @@ def jug(pen: Pen, level: float) -> Point:
 def flour_bag(pen: Pen) -> Point:
     """A paper bag of flour with an ear of wheat, open at the top; returns where its mouth is."""
     paper = "#ecd9b4"
-    pen.shape([(-80, -205), (-60, -214), (-30, -202), (0, -214), (34, -202), (80, -212), (84, 0), (-84, 0)],
-              paper)
+    pen.shape([(-80, -205), (-60, -214), (-30, -202), (0, -214), (34, -202), (80, -212), (84, 0), (-84, 0)], paper)
     pen.shape([(40, -204), (80, -212), (84, 0), (50, 0)], tone(paper, -0.12))
     pen.box(-80, -150, 80, -60, "#e07a2f")
     pen.line([(-4, -68), (4, -142)], "#fff3c9", 5)
@@ -131,13 +144,13 @@ def flour_bag(pen: Pen) -> Point:
 def dough(pen: Pen, flat: float) -> None:
     """A lump of dough on a floured board, rolled out as `flat` goes from 0 to 1."""
     shadow(pen, 240)
-    pen.shape([(-250, 0), (250, 0), (205, -92), (-205, -92)], "#b98550")
+    pen.shape([(-250, 0), (250, 0), (205, -122), (-205, -122)], "#9c6a3c")
     pen.shape([(-250, 0), (250, 0), (250, 16), (-250, 16)], "#8f6236")
     speckle(pen, scatter(26, -215, -82, 215, -8), 7, "#f3e9d6")
-    wide, high = 105 + 95 * flat, 70 - 45 * flat
-    pen.oval(6, -38, wide + 4, high * 0.55 + 10, "#c8a86f")
-    pen.oval(0, -44 - high * 0.4, wide, high * 0.75 + 6, "#f0dcae")
-    pen.oval(-wide * 0.25, -52 - high * 0.6, wide * 0.5, high * 0.35, "#fbeecb")
+    wide, high = 115 + 90 * flat, 66 - 44 * flat
+    pen.oval(6, -46, wide + 4, 40, "#bf9c62")
+    pen.oval(0, -50 - high * 0.4, wide, 34 + high * 0.5, "#f3e0b5")
+    pen.oval(-wide * 0.25, -60 - high * 0.6, wide * 0.5, 12 + high * 0.25, "#fdf3d6")
 
 
 def loaf(pen: Pen, size: float = 1.0) -> None:
@@ -260,7 +273,7 @@ def fence(pen: Pen) -> list[Point]:
     wood = "#c09a6b"
     for y in (-60, -190):
         pen.box(-330, y - 17, 330, y + 17, tone(wood, -0.25), 3)
-    tops = []
+    tops: list[Point] = []
     for k in range(7):
         x = -270 + 90 * k
         pen.shape([(x - 35, 0), (x - 35, -245), (x, -290), (x + 35, -245), (x + 35, 0)], wood)
@@ -291,8 +304,9 @@ def wheel(pen: Pen, hub: bool = True) -> None:
 
 def car(pen: Pen, body: str, with_wheel: bool = True) -> Point:
     """The rear half of a car, its wheel at the returned place in the world."""
-    pen.shape([(-330, -150), (-300, -262), *bend((-150, -340), (-60, -350), (330, -350)), (330, -40),
-               (-330, -40)], body)
+    pen.shape(
+        [(-330, -150), (-300, -262), *bend((-150, -340), (-60, -350), (330, -350)), (330, -40), (-330, -40)], body
+    )
     pen.shape([(-190, -222), *bend((-110, -312), (-60, -322), (80, -322)), (80, -222)], "#bfe3f2")
     pen.box(104, -322, 330, -222, "#bfe3f2", 8)
     pen.shape([(-120, -222), (-60, -310), (-30, -316), (-92, -222)], "#e6f6fb")

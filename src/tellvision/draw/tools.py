@@ -11,12 +11,21 @@ STEEL = "#c7cfd7"
 
 
 def hand(pen: Pen, place: Point, skin: str, sleeve: str, side: float = 1.0) -> None:
-    """A fist at `place` in the world, its arm coming in from below; `side` -1: from the left."""
+    """A fist at `place` in the world, its arm coming in from the right; `side` -1: from the left.
+
+    An arm that works high reaches in from the side, a low one from below, so that it hides
+    as little as may be of what it works on.
+    """
     x, y = place
-    elbow = (x + side * 130, y + 190)
-    pen.line([(x + side * 8, y + 12), elbow], tone(skin, -0.08), 36)
-    pen.line([(x + side * 52, y + 78), (x + side * 210, y + 320)], sleeve, 62)
-    pen.line([(x + side * 46, y + 70), (x + side * 58, y + 86)], tone(sleeve, 0.25), 58)
+    slope = 0.45 + min(1.0, max(0.0, (y - 150) / 130))
+    reach = 1.9 - slope * 0.62
+
+    def along(far: float) -> Point:
+        return x + side * far * reach, y + slope * far * reach
+
+    pen.line([along(6), along(90)], tone(skin, -0.08), 36)
+    pen.line([along(56), along(420)], sleeve, 62)
+    pen.line([along(52), along(60)], tone(sleeve, 0.25), 58)
     pen.oval(x, y, 31, 27, skin)
     for k in range(4):
         pen.oval(x - 20 * side, y - 17 + 12 * k, 12, 7, tone(skin, 0.12))
@@ -71,8 +80,10 @@ def rolling_pin(pen: Pen) -> Point:
 
 def trowel(pen: Pen, accent: str, load: str | None) -> Point:
     """A garden shovel that points left, with a heap of `load` on its blade."""
-    pen.shape([(-130, 0), *bend((-96, -34), (-40, -40), (10, -30)), (10, 30)]
-              + bend((10, 30), (-40, 40), (-96, 34)), "#8f9aa5")
+    pen.shape(
+        [(-130, 0), *bend((-96, -34), (-40, -40), (10, -30)), *bend((10, 30), (-40, 40), (-96, 34))],
+        "#8f9aa5",
+    )
     pen.shape([(-120, 4), *bend((-90, 30), (-40, 36), (10, 28)), (10, 4)], "#717c88")
     if load:
         pen.oval(-46, -16, 56, 34, load)
@@ -96,8 +107,17 @@ def paint_brush(pen: Pen, accent: str, paint: str | None) -> Point:
 
 def cloth(pen: Pen, accent: str) -> Point:
     """A crumpled cleaning cloth with stripes, under a palm at the origin."""
-    pen.shape([(-112, 20), *bend((-92, -26), (-40, -44), (0, -36)), *bend((40, -46), (96, -24), (110, 24)),
-               (60, 38), (8, 28), (-50, 42)], accent)
+    pen.shape(
+        [
+            (-112, 20),
+            *bend((-92, -26), (-40, -44), (0, -36)),
+            *bend((40, -46), (96, -24), (110, 24)),
+            (60, 38),
+            (8, 28),
+            (-50, 42),
+        ],
+        accent,
+    )
     for k in range(4):
         x = -76 + 46 * k
         pen.line(bend((x, 28), (x + 10, 0), (x + 6, -28)), tone(accent, 0.45), 9)

@@ -14,9 +14,7 @@ from tellvision.draw.things import (
     gift_box,
     paint_can,
     plank,
-    scatter,
     shadow,
-    speckle,
     teddy,
     wheel,
 )
@@ -73,7 +71,9 @@ def stir_paint(pen: Pen, look: Look) -> Motion:
 
 
 def _painted(pen: Pen, x: float, top: float, fill: str) -> None:
-    pen.shape([(x - 35, 0), (x - 35, max(top, -245)), (x, max(top, -290)), (x + 35, max(top, -245)), (x + 35, 0)], fill)
+    pen.shape(
+        [(x - 35, 0), (x - 35, max(top, -245)), (x, max(top, -290)), (x + 35, max(top, -245)), (x + 35, 0)], fill
+    )
     pen.shape([(x + 22, 0), (x + 22, max(top, -262)), (x + 35, max(top, -245)), (x + 35, 0)], tone(fill, -0.18))
 
 
@@ -139,8 +139,8 @@ def jack_up(pen: Pen, look: Look) -> Motion:
     def motion(pen: Pen, t: float, u: float) -> None:
         lift = 16 + 58 * u
         shadow(pen.at(330, 446), 300)
-        car(pen.at(370, 446 - lift, 3 * u), look.car)
-        crank = jack(pen.at(170, 452, size=1.1), 62 + 0.8 * lift)
+        car(pen.at(400, 446 - lift, 3 * u), look.car)
+        crank = jack(pen.at(222, 452, size=1.1, wide=-1), 62 + 0.8 * lift)
         x, y = crank[0] + 12 * cos(5 * t), crank[1] + 12 * sin(5 * t)
         hand(pen, (x, y), look.skin, look.sleeve, -1)
 
@@ -214,8 +214,16 @@ def drill_hole(pen: Pen, look: Look) -> Motion:
         grip = drill(pen.at(tip, 280, 2 * sin(23 * t), 1.2), 3.1 * t)
         for k in range(9):
             fly = (t * 1.7 + k * 0.31) % 1
-            pen.arc(212 + 120 * fly * sin(2.0 * k + 1), 280 + 170 * fly * fly - 40 * fly, 8, 7, "#f0d5a4", 4,
-                    40 * k, 40 * k + 230)
+            pen.arc(
+                212 + 120 * fly * sin(2.0 * k + 1),
+                280 + 170 * fly * fly - 40 * fly,
+                8,
+                7,
+                "#f0d5a4",
+                4,
+                40 * k,
+                40 * k + 230,
+            )
         hand(pen, grip, look.skin, look.sleeve)
 
     return motion
@@ -245,22 +253,25 @@ def hammer_nails(pen: Pen, look: Look) -> Motion:
 
 def drive_screws(pen: Pen, look: Look) -> Motion:
     """A screwdriver turns the screws of a steel hinge."""
-    plank(pen, 30, 372, 610, 450)
-    pen.box(150, 352, 490, 380, "#8f99a4", 6)
-    pen.oval(320, 352, 20, 20, "#727c87")
-    for x in (190, 260, 380, 450):
-        pen.oval(x, 356, 22, 8, "#4e565f")
+    holes = (130, 225, 395, 490)
+    plank(pen, 20, 366, 620, 466)
+    pen.box(80, 334, 540, 374, "#8f99a4", 8)
+    pen.box(80, 334, 540, 344, "#aeb8c2", 5)
+    for k in range(3):
+        pen.box(286 + 18 * k, 322, 300 + 18 * k, 380, "#6d7782", 5)
+    for x in holes:
+        pen.oval(x, 344, 30, 9, "#4e565f")
 
     def motion(pen: Pen, t: float, u: float) -> None:
         now = min(3, int(4 * u))
-        for k, x in enumerate((190, 260, 380, 450)):
-            out = 46 * (1 - min(1.0, max(0.0, 4 * u - k)))
-            pen.box(x - 7, 354 - out, x + 7, 356, "#d9a83a")
-            for thread in range(int(out / 9)):
-                pen.line([(x - 9, 350 - 9 * thread), (x + 9, 346 - 9 * thread)], "#a87a1d", 3)
-            pen.oval(x, 354 - out, 20, 8, "#edc558")
+        for k, x in enumerate(holes):
+            out = 62 * (1 - min(1.0, max(0.0, 4 * u - k)))
+            pen.box(x - 10, 342 - out, x + 10, 344, "#d9a83a")
+            for thread in range(int(out / 11)):
+                pen.line([(x - 13, 338 - 11 * thread), (x + 13, 333 - 11 * thread)], "#a87a1d", 4)
+            pen.oval(x, 341 - out, 29, 11, "#edc558")
             if k == now:
-                grip = screwdriver(pen.at(x, 350 - out, 2 * sin(6 * t), 1.2), look.accent, 2.2 * t)
+                grip = screwdriver(pen.at(x, 338 - out, 2 * sin(6 * t), 1.22), look.accent, 2.2 * t)
         hand(pen, grip, look.skin, look.sleeve)
 
     return motion

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from tellvision.records import Skip
 from tellvision.runners import Result
-from tellvision.store import ArrayReader, ArrayWriter, TableWriter, read_table
+from tellvision.store import ArrayReader, ArrayWriter, TableWriter, digest, read_table
 from tellvision.vision.features import pool_clips
 
 PAIRS = pa.schema(
@@ -90,6 +90,10 @@ class PairWriter:
         """Leave only `items`."""
         return self._table.close(items) | self._arrays.close(items)
 
+    def release(self) -> None:
+        """Let go of the files."""
+        self._arrays.release()
+
 
 class Pairs:
     """A pairs folder, open for reading.
@@ -113,6 +117,12 @@ class Pairs:
 
     def __len__(self) -> int:
         return self.table.num_rows
+
+    @property
+    def content(self) -> str:
+        """Names the clips and the numbers of their rows."""
+        checksums = [self._arrays.entries[video].checksum for video in self.videos]
+        return digest(self.table["clip_id"].to_pylist(), checksums)
 
     def rows(self, video: str) -> np.ndarray:
         """(clips, dim) float16 of one video, a view into the shard."""

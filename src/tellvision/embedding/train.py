@@ -88,7 +88,8 @@ def train(
     optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
     schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, config.decay)
 
-    loop = _Loop(folder, model, optimizer, schedule, _fingerprint(pairs, tokens, model, config, videos))
+    fingerprint = _fingerprint(pairs, tokens, model, config, videos, fresh=start is None)
+    loop = _Loop(folder, model, optimizer, schedule, fingerprint)
     for epoch in range(loop.resume(), config.epochs):
         began, losses = time.perf_counter(), []
         for batch in batches.epoch(epoch):
@@ -156,8 +157,16 @@ class _Loop:
 
 
 def _fingerprint(
-    pairs: Pairs, tokens: np.ndarray, model: TextVideoModel, config: TrainConfig, videos: Collection[str]
+    pairs: Pairs,
+    tokens: np.ndarray,
+    model: TextVideoModel,
+    config: TrainConfig,
+    videos: Collection[str],
+    *,
+    fresh: bool,
 ) -> str:
     inputs = hashlib.sha256(tokens.tobytes())
-    inputs.update("\n".join(pairs.table["clip_id"].to_pylist()).encode())
-    return digest(inputs.hexdigest(), to_dict(model.config), asdict(config), sorted(videos))
+    if not fresh:  # new weights follow from the seed, given ones are part of the input
+        for value in model.state_dict().values():
+            inputs.update(value.numpy().tobytes())
+    return digest(inputs.hexdigest(), pairs.content, to_dict(model.config), asdict(config), sorted(videos))

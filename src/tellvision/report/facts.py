@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -205,7 +206,8 @@ def _words_per_caption(captions: Path, num_captions: int) -> float | None:
     every = max(1, num_captions // SAMPLED)
     words = sampled = place = 0
     for batch in _batches(captions, ["text"]):
-        for text in batch["text"].take(pa.array(range(-place % every, len(batch), every))).to_pylist():
+        taken = pa.array(np.arange(-place % every, len(batch), every))
+        for text in batch["text"].take(taken).to_pylist():
             words += len(without_stop_words(text).split())
             sampled += 1
         place += len(batch)

@@ -4,6 +4,7 @@ Every word that comes from outside (titles, captions, reasons, paths) is escaped
 """
 
 import json
+import re
 from collections.abc import Mapping
 from html import escape
 from importlib.resources import files
@@ -17,6 +18,8 @@ from tellvision.report.plots import loss_curve
 REASONS = {
     "no_subtitles": "no subtitles beside the video",
     "empty_subtitles": "subtitles without a word in them",
+    "unreadable_subtitles": "subtitles that cannot be read",
+    "unreadable_name": "a file name that is not UTF-8",
     "empty_file": "a file without a byte",
     "unreadable_video": "no video that can be opened",
     "no_picture": "a file without a picture stream",
@@ -36,7 +39,6 @@ SOURCES = {
 BY = {"speech": "by what is said", "picture": "by what is seen", "fused": "by what is said and seen"}
 UNITS = {"captions": "lines", "clips": "captions", "pairs": "clips"}  # what each stage drops
 RECALLS = ("R@1", "R@5", "R@10")
-HEAD = ["", *RECALLS, "", "median rank"]
 MARKS = {"moment": "✓ the moment", "video": "same video", "": ""}
 
 
@@ -119,11 +121,11 @@ def _went_in(facts: Facts) -> str:
         for corpus in (facts.corpus, HOWTO100M)
     ]
     names = ["videos", "hours", "minutes per video", "captions", "clips", "clips per video", "seconds per clip"]
-    names.append("words per caption <small>but stop words</small>")
+    names.append("words per caption <small>without stop words</small>")
     return f"""<div class="pair"><div>
 {table(["", "here", "HowTo100M"], zip(names, *sizes, strict=True))}
 <p class="note">Beside it the corpus of the paper (Miech et al. 2019, section 3). There a clip is as long as its
-line; here it has grown to a least length.</p>
+line; here it has grown to a minimum length.</p>
 </div><div>{_sources(facts.sources)}</div></div>"""
 
 
@@ -168,8 +170,9 @@ def _loss(loss: Loss, found: int) -> str:
 def _example(video: str, detail: str) -> str:
     """The video and what is wrong with it, its name once."""
     name = f"<b>{escape(video)}</b>"
-    if video in detail:
-        return escape(detail).replace(escape(video), name)
+    around = re.split(rf"(?<!\w){re.escape(video)}(?!\w)", detail)
+    if len(around) > 1:
+        return name.join(map(escape, around))
     return f"{name}: {escape(detail)}" if detail else name
 
 
@@ -185,7 +188,7 @@ def _clips(stills: list[Still]) -> str:
 
 def _learning(run: Run) -> str:
     if not run.learned:
-        return f"<p>Nothing was learned: {escape(run.why)}.</p>"
+        return f"<p>Nothing was learned: {escape(run.why.rstrip('.'))}.</p>"
     said = f"<p>{videos(run.training)} to learn from, {count(run.held_out)} kept out to measure on.</p>"
     if not run.losses:
         return said
@@ -196,9 +199,19 @@ def _learning(run: Run) -> str:
 </figcaption></figure>"""
 
 
-def _figures(label: str, figures: Mapping[str, float]) -> tuple[str, ...]:
-    recalls = [share(figures[recall]) for recall in RECALLS]
-    return (label, *recalls, bar(figures["R@10"]), rank(figures["MedR"]))
+def _figures(labelled: Mapping[str, Mapping[str, float]], chosen: int) -> str:
+    """A table of label -> figures; the bars show R@10 beside the best."""
+    best = max(figures["R@10"] for figures in labelled.values()) or 1.0
+    rows = [
+        (
+            label,
+            *(share(figures[recall]) for recall in RECALLS),
+            bar(figures["R@10"] / best),
+            rank(figures["MedR"]),
+        )
+        for label, figures in labelled.items()
+    ]
+    return table(["", *RECALLS, "", "median rank"], rows, chosen)
 
 
 def _retrieval(run: Run) -> str:
@@ -213,11 +226,11 @@ def _retrieval(run: Run) -> str:
         "shuffled": "captions shuffled (control)",
         "chance": "chance",
     }
-    rows = [_figures(label, run.retrieval[row]) for row, label in labels.items()]
-    return f"""<p>Each caption of {videos(run.retrieval["videos"])} that training never saw asks for its own clip among
-{count(run.retrieval["clips"])}, by the picture alone. In the control another clip is the right one: it should do no
-better than chance.</p>
-{table(HEAD, rows, chosen=0)}"""
+    labelled = {label: run.retrieval[row] for row, label in labels.items()}
+    return f"""<p>Each caption of {videos(run.retrieval["videos"])} that training never saw asks for its own clip
+among {count(run.retrieval["clips"])}, by the picture alone. In the control another clip is the right one: it
+should do no better than chance.</p>
+{_figures(labelled, chosen=0)}"""
 
 
 def _comparison(facts: Facts) -> str:
@@ -228,16 +241,16 @@ def _comparison(facts: Facts) -> str:
     picture = compared["model"]
     chosen = {"speech": "speech", "picture": picture, "fused": f"{picture} + speech"}[facts.search_by]
     systems = sorted(compared["systems"].items(), key=lambda item: (item[0] == "chance", -item[1]["R@10"]))
-    rows = [
-        _figures(escape(_system(name)) + (" <small>chosen</small>" if name == chosen else ""), figures)
+    labelled = {
+        escape(_system(name)) + (" <small>chosen</small>" if name == chosen else ""): figures
         for name, figures in systems
-    ]
+    }
     return f"""{why}
-{table(HEAD, rows, chosen=[name for name, _ in systems].index(chosen))}
+{_figures(labelled, chosen=[name for name, _ in systems].index(chosen))}
 <p class="note">{count(compared["questions"])} lines of {videos(compared["videos"])} kept out of training ask for a
-clip that holds them, among {count(compared["clips"])}. A line that asks is taken out of the narration, and a clip’s
-speech is what else is said within ten seconds of it: otherwise speech would win by quoting. Shuffled: the same
-vectors on clips in another order. A picture that is not clearly better than that cannot be chosen.</p>"""
+clip that holds them, among {count(compared["clips"])}. A line that asks is taken out of the narration, and the
+speech of a clip is what else is said within ten seconds of it: otherwise speech would win by quoting. Shuffled are
+the same vectors on clips in another order. A picture that is not clearly better than that cannot be chosen.</p>"""
 
 
 def _system(name: str) -> str:
@@ -254,12 +267,12 @@ def _questions(facts: Facts) -> str:
         return "<p>There is no model to ask.</p>"
     if not facts.questions:
         return (
-            "<p>Nothing was asked: no video was kept out of training, or none in which two clips can be told apart "
-            "and a word is said that the model knows.</p>"
+            "<p>Nothing was asked: no video was kept out of training, or their clips cannot be told apart, or no "
+            "word is said in them that the model knows.</p>"
         )
     asked = "\n".join(map(_question, facts.questions))
-    return f"""<p class="note">Captions of videos kept out of training, taken at even distances and not by how well they
-went, asked of the pictures of those videos alone. Below each are the moments that fit best.</p>
+    return f"""<p class="note">Captions of videos kept out of training, taken at even distances and not by how well
+they went, asked of the pictures of those videos alone. Below each are the moments that fit best.</p>
 {asked}"""
 
 

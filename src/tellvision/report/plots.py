@@ -32,7 +32,6 @@ def loss_curve(losses: Sequence[float]) -> str:
             epochs, losses, color=_ACCENT, linewidth=2, marker="o", markersize=3.5 if len(losses) < 60 else 0
         )
         axes.set_xlabel("epoch", color=_SOFT)
-        axes.set_ylabel("loss", color=_SOFT)
         axes.set_xlim(0.5, len(losses) + 0.5)
         axes.set_ylim(bottom=0)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))

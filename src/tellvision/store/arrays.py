@@ -10,6 +10,7 @@ acknowledged, and opening for writing cuts it off. A shard is a block of items i
 the input; once a stage has closed, what comes later goes to new shards.
 """
 
+import contextlib
 import json
 import os
 import zlib
@@ -215,21 +216,25 @@ class ArrayWriter:
         self._pending = []
 
     def close(self, items: Collection[str]) -> dict[str, int]:
-        """Leave only `items` in the index, seal the shards and let go of the files."""
+        """Leave only `items` in the index and seal the shards."""
         wanted = set(items)
         for entry in list(self._latest.values()):
             if entry.rows is not None and entry.item not in wanted:
                 self._note(Entry(entry.item))
-        shards = self._shard + 1 if self._row else self._shard
+        shards = self._shard + 1 if self._held else self._shard
         if shards != self._sealed:
             self._pending.append({"closed": shards})
         self.commit()
-        self._index.close()
-        self._file.close()
-        if not self._row:
+        if not self._held:
             _shard_path(self.folder, self._shard).unlink()
         sync_folder(self.folder)
         return {"shards": shards, "dim": self.dim}
+
+    def release(self) -> None:
+        """Let go of the files; what a full disk still refuses is cut off when they are opened again."""
+        for file in (self._file, self._index):
+            with contextlib.suppress(OSError):
+                file.close()
 
 
 def _is_known(entry: Entry, acknowledged: Mapping[str, str]) -> bool:

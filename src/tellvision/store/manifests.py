@@ -18,7 +18,7 @@ MANIFEST = "manifest.json"
 
 def digest(*parts: object) -> str:
     """A short stable name (32 hex digits) of anything that JSON can hold."""
-    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

