@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import math
+import pickle
 import time
 from collections.abc import Callable, Collection
 from dataclasses import asdict
@@ -131,9 +132,10 @@ class _Loop:
 
     def resume(self) -> int:
         """The epoch to begin with, everything put back as it was; 0 without a state of the same run."""
-        if not self._path.exists():
+        try:
+            state = torch.load(self._path, weights_only=True)
+        except (OSError, EOFError, RuntimeError, pickle.UnpicklingError):  # none there, or damaged
             return 0
-        state = torch.load(self._path, weights_only=True)
         if state["fingerprint"] != self._fingerprint:
             return 0
         self._model.load_state_dict(state["model"], strict=False)  # the word table is not trained

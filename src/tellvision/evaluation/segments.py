@@ -6,8 +6,9 @@ no narration of a held-out video enters. A candidate without a clip ranks last. 
 of the segments, and apart from those the single instructions spoken in them (without the lines that say
 the name). Right are all candidates of the same name; ties count against the model.
 
-The truth is a file of JSON lines, a video each, in one of two spellings: `segments` of `step` or of
-`exercise` with `start` and `end`, `lines` with `text` and the same key; names in `steps` or `exercises`.
+The truth is a file of JSON lines, a video each: `id`, `segments` of {step, start, end} and `lines` of
+{text, step}, a step being its own name. `exercise` may stand for `step`; it is then an id whose name stands
+in `exercises`.
 """
 
 import json
@@ -60,11 +61,11 @@ def read_truth(path: Path) -> list[Segment]:
 
 def _segments(video: dict[str, Any]) -> list[Segment]:
     kind = "exercise" if "exercises" in video else "step"
-    names = {one["id"]: one["name"] for one in video[f"{kind}s"]}
+    names = {one["id"]: one["name"] for one in video.get("exercises", ())}
     found = []
     for segment in video["segments"]:
         key = segment[kind]
-        name = names[key]
+        name = names.get(key, key)
         said = [
             one["text"] for one in video["lines"] if one[kind] == key and name.lower() not in one["text"].lower()
         ]

@@ -5,6 +5,7 @@ steps, of unit length again.
 """
 
 import functools
+import multiprocessing
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +55,8 @@ def extract(job: Job) -> Result[np.ndarray]:
 
 @functools.cache
 def _loaded(backbone: str) -> Extractor:
-    torch.set_num_threads(1)  # a worker has a core: two threads on it would only wait for each other
+    if multiprocessing.parent_process() is not None:
+        torch.set_num_threads(1)  # a worker has a core: two threads on it would only wait for each other
     extractor: Extractor = find(backbone)()
     return extractor
 
