@@ -29,7 +29,7 @@ setup: .venv/ready
 demo: setup
 	@echo "The videos of this demo are drawn by the program itself: nobody filmed them."
 	$(BIN)/tellvision draw $(DEMO)/videos
-	$(BIN)/tellvision run $(DEMO)/videos --out $(DEMO)/work --recipe demo
+	$(BIN)/tellvision run $(DEMO)/videos --out $(DEMO)/work
 	@if [ "$(DEMO_SERVE)" != 0 ]; then exec $(BIN)/tellvision serve $(DEMO)/work --port $(PORT); fi
 
 test: test-quick test-slow

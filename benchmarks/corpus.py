@@ -16,7 +16,10 @@ from tellvision.embedding.pairs import PAIRS, PairWriter, join
 from tellvision.embedding.text import WordPieces
 
 SECONDS = 390  # of a video
-TRACKS = {1280: ((1.0, 1280),), 4096: ((1.0, 2048), (1.5, 2048))}  # width of a clip's row -> (fps, dim) of its tracks
+TRACKS = {
+    1280: ((1.0, 1280),),
+    4096: ((1.0, 2048), (1.5, 2048)),
+}  # width of a clip's row -> (fps, dim) of its tracks
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ def write(folder: Path, *, dim: int, num_videos: int, clips_per_video: int, word
         writer.append(video, "", join(clips, tracks).output)
     writer.commit()
     writer.close(captions)
+    writer.release()
     return Corpus(roots, folder / f"{dim}-pairs", captions)
 
 

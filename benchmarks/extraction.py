@@ -20,11 +20,11 @@ from pathlib import Path
 from threading import Barrier
 from typing import Any
 
-import av
 import numpy as np
 import torch
 
 from benchmarks.figures import Report, cores, figure
+from tellvision.draw import DrawConfig, draw
 from tellvision.media import Frames
 from tellvision.records import Skip
 from tellvision.runners import Result, map_items
@@ -40,17 +40,17 @@ PATIENCE = 300.0  # seconds at the barrier before a benchmark gives up
 class Size:
     """How much is measured."""
 
-    pictures: tuple[tuple[int, int, int], ...] = ((320, 240, 10), (640, 480, 25))
-    """Width, height and frames per second of the videos, one case each."""
-    videos: int = 6
+    pictures: tuple[tuple[tuple[int, int], int], ...] = (((320, 240), 8), ((640, 480), 25))
+    """(width, height) and frames per second of the videos, one case each."""
+    step_seconds: tuple[float, float] = (2.0, 3.0)
+    """Length of a drawn step; a video has a few."""
+    videos: int = 5
     """Videos per worker and round."""
-    seconds: int = 16
-    """Length of a video: two whole batches of the network."""
     rounds: int = 3
     """Times that everything is measured."""
 
 
-SMALLEST = Size(pictures=((64, 48, 5),), videos=1, seconds=2, rounds=1)
+SMALLEST = Size(pictures=(((64, 48), 2),), step_seconds=(1.0, 1.0), videos=1, rounds=1)
 
 
 @dataclass(frozen=True)
@@ -59,44 +59,29 @@ class _Task:
 
     stage: str
     video: Path
-    decoded: Path
     barrier: Barrier | None = None
 
 
 def measure(size: Size) -> Iterator[Report]:
     """One report per kind of video."""
-    for width, height, fps in size.pictures:
+    backbone = find(BACKBONE)
+    for (width, height), fps in size.pictures:
         with tempfile.TemporaryDirectory() as folder:
-            video, decoded = Path(folder) / "video.mp4", Path(folder) / "frames.npy"
-            film(video, width, height, fps, size.seconds)
-            backbone = find(BACKBONE)
-            np.save(decoded, np.stack(list(Frames(video, backbone.fps, backbone.size))))
-            yield _compare(f"{width}x{height}", f"{width}x{height} at {fps} fps", video, decoded, size)
+            config = DrawConfig(size=(width, height), fps=fps, step_seconds=size.step_seconds)
+            draw(Path(folder), count=cores(), seed=0, config=config, workers=cores())
+            videos = sorted(Path(folder).glob("*.mp4"))
+            for video in videos:
+                np.save(_decoded(video), np.stack(list(Frames(video, backbone.fps, backbone.size))))
+            yield _compare(f"{width}x{height}", f"{width}x{height} at {fps} fps", videos, size)
 
 
-def film(path: Path, width: int, height: int, fps: int, seconds: int) -> None:
-    """Encode a test video as H.264: a rough ground that drifts, a disc that moves, a little grain."""
-    rng = np.random.default_rng(0)
-    ground = rng.integers(0, 255, (height // 8, width // 8, 3), dtype=np.uint8).repeat(16, 0).repeat(16, 1)
-    grain = rng.integers(-6, 7, (2 * height, 2 * width, 1), dtype=np.int16)
-    rows, columns = np.mgrid[:height, :width]
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=fps, options={"preset": "veryfast", "crf": "25"})
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        for number in range(fps * seconds):
-            t = number / fps
-            x, y = int(width * (0.5 + 0.4 * np.sin(0.3 * t))), int(height * (0.5 + 0.4 * np.sin(0.2 * t)))
-            picture = ground[y : y + height, x : x + width].astype(np.int16)
-            picture[(rows - y) ** 2 + (columns - x) ** 2 < (height // 5) ** 2] = (220, 60, 40)
-            top, left = rng.integers(height), rng.integers(width)
-            picture = np.clip(picture + grain[top : top + height, left : left + width], 0, 255).astype(np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
-        container.mux(stream.encode())
+def _decoded(video: Path) -> Path:
+    return video.with_suffix(".npy")
 
 
-def _compare(case: str, what: str, video: Path, decoded: Path, size: Size) -> Report:
+def _compare(case: str, what: str, videos: list[Path], size: Size) -> Report:
     workers = cores()
-    num_videos = size.videos * workers
+    round_of_videos = videos * size.videos
     frames: dict[str, int] = dict.fromkeys(STAGES, 0)
     busy: dict[str, float] = dict.fromkeys(STAGES, 0.0)
     rates: dict[str, list[float]] = {stage: [] for stage in STAGES}
@@ -108,8 +93,8 @@ def _compare(case: str, what: str, video: Path, decoded: Path, size: Size) -> Re
         def tasks() -> Iterator[tuple[str, _Task]]:
             for _ in range(size.rounds):
                 for stage in STAGES:
-                    yield from [("meet", _Task("meet", video, decoded, barrier))] * workers
-                    yield from [(stage, _Task(stage, video, decoded))] * num_videos
+                    yield from [("meet", _Task("meet", videos[0], barrier))] * workers
+                    yield from [(stage, _Task(stage, video)) for video in round_of_videos]
 
         arrived = 0
         for stage, result in map_items(_work, tasks(), workers):
@@ -123,14 +108,15 @@ def _compare(case: str, what: str, video: Path, decoded: Path, size: Size) -> Re
             arrived += 1
             frames[stage] += len(output)
             busy[stage] += seconds
-            if arrived == num_videos:
+            if arrived == len(round_of_videos):
                 rates[stage].append(frames[stage] / (len(rates[stage]) + 1) / (time.monotonic() - released))
     assert len(set(frames.values())) == 1, f"the stages saw different numbers of frames: {frames}"
     slower = [min(pair) for pair in zip(rates["decode"], rates["network"], strict=True)]
     shared = [1 / (1 / d + 1 / n) for d, n in zip(rates["decode"], rates["network"], strict=True)]
     return Report(
         title=(
-            f"extraction: {num_videos} videos of {size.seconds} s, {what}, {BACKBONE}, "
+            f"extraction: {len(round_of_videos)} videos of "
+            f"{frames['decode'] / size.rounds / len(round_of_videos):.0f} frames, {what}, {BACKBONE}, "
             f"{workers} workers, {size.rounds} rounds"
         ),
         rates={stage: (found, "frames/s") for stage, found in rates.items()},
@@ -176,7 +162,7 @@ def _stage(task: _Task) -> Any:
     if task.stage == "decode":
         return [len(frame) for frame in Frames(task.video, backbone.fps, backbone.size)]
     if task.stage == "network":
-        frames = np.load(task.decoded)
+        frames = np.load(_decoded(task.video))
         parts = [backbone(frames[i : i + FRAMES_AT_ONCE]) for i in range(0, len(frames), FRAMES_AT_ONCE)]
         return np.concatenate(parts).astype(np.float16)
     return extract(Job(task.video, BACKBONE)).output

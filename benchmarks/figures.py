@@ -41,7 +41,12 @@ class Figure:
 
 
 def figure(
-    name: str, rates: list[float], baseline_rates: list[float], unit: str, baseline: str, budget: float | None = None
+    name: str,
+    rates: list[float],
+    baseline_rates: list[float],
+    unit: str,
+    baseline: str,
+    budget: float | None = None,
 ) -> Figure:
     """The figure of rates measured round by round beside those of the baseline, in the same order."""
     ratios = [rate / base for rate, base in zip(rates, baseline_rates, strict=True)]
@@ -101,7 +106,13 @@ def json_lines(report: Report) -> list[str]:
     where = machine()
     return [
         json.dumps(
-            {"name": f.name, "value": float(f"{f.value:.4g}"), "unit": f.unit, "baseline": f.baseline, "machine": where}
+            {
+                "name": f.name,
+                "value": float(f"{f.value:.4g}"),
+                "unit": f.unit,
+                "baseline": f.baseline,
+                "machine": where,
+            }
         )
         for f in report.figures
     ]

@@ -87,7 +87,7 @@ def _batches(corpus: Corpus, dim: int, vectors: dict[str, np.ndarray], size: Siz
     batches = Batches(
         pairs,
         tokens,
-        (tokens >= 0).any(axis=1),
+        np.asarray((tokens >= 0).any(axis=1)),
         pairs.videos,
         videos_per_batch=size.videos_per_batch,
         pairs_per_video=size.pairs_per_video,
@@ -153,7 +153,8 @@ def _texts(words: list[str], vectors: dict[str, np.ndarray], size: Size) -> Repo
         return sum(1 for line in lines[: len(lines) // 10] if reference.words(line) is not None)
 
     rates = interleaved(
-        {"token ids": _rate(lambda: len(transform.token_ids(lines))), "reference": _rate(by_reference)}, size.rounds
+        {"token ids": _rate(lambda: len(transform.token_ids(lines))), "reference": _rate(by_reference)},
+        size.rounds,
     )
     baseline = "a dictionary look-up per word into a block of (20, 300) per text"
     return Report(

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils.data import Dataset
 
 from benchmarks.corpus import Corpus
 
@@ -19,7 +20,7 @@ MAX_WORDS = 20
 
 
 @dataclass(frozen=True)
-class ReferenceVideos:
+class ReferenceVideos(Dataset[dict[str, Tensor]]):
     """A data set for `torch.utils.data.DataLoader`: video -> its drawn pairs.
 
     Attributes:

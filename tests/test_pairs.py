@@ -83,6 +83,8 @@ def test_other_rows_have_another_digest():
     clips = clips_of("cook", np.array([0.0]), np.array([5.0]))
     assert join(clips, [(track(1), 1.0)]).digest == join(clips, [(track(1), 1.0)]).digest
     assert join(clips, [(track(1), 1.0)]).digest != join(clips, [(track(2), 1.0)]).digest
+    renamed = clips.set_column(clips.column_names.index("text"), "text", pa.array(["another text"]))
+    assert join(clips, [(track(1), 1.0)]).digest != join(renamed, [(track(1), 1.0)]).digest
 
 
 # On disk

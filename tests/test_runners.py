@@ -284,7 +284,7 @@ def test_other_inputs_rewrite_the_manifest_alone(room):
     room.advance(NUMBERS, inputs={"videos": "abc"})
     assert room.worked_on == []
     assert room.manifest["inputs"] == {"videos": "abc"}
-    assert room.manifest["hash"] != before
+    assert room.manifest["hash"] == before
 
 
 def test_an_equal_output_starts_nothing_downstream(room):

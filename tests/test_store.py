@@ -629,6 +629,15 @@ def test_the_same_state_has_the_same_name_and_bytes(tmp_path):
     assert len({first, *others}) == 4
 
 
+def test_where_the_content_is_named_its_origin_does_not_matter(tmp_path):
+    """So that a stage that gives the same again, from other inputs, starts nothing behind it."""
+    named = manifest(tmp_path, counts={"rows": 1, "content": "abc"})
+    assert manifest(tmp_path, counts={"rows": 1, "content": "abc"}, inputs={}) == named
+    assert read_manifest(tmp_path)["hash"] == named
+    assert manifest(tmp_path, counts={"rows": 1, "content": "other"}) != named
+    assert manifest(tmp_path, counts={"rows": 1, "content": "abc"}, config={}) != named
+
+
 def test_an_unfinished_folder_is_one_line(tmp_path):
     with pytest.raises(InputError, match="is not finished: run"):
         read_manifest(tmp_path)
@@ -636,7 +645,7 @@ def test_an_unfinished_folder_is_one_line(tmp_path):
         read_manifest(tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\x00", b'{"schema": 1'])
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\x00", b'{"schema": 1', b'{"schema": 1}'])
 def test_a_damaged_manifest_is_one_line(tmp_path, content):
     (tmp_path / "manifest.json").write_bytes(content)
     with pytest.raises(InputError, match=r"is damaged .* delete that file and run again"):

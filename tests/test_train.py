@@ -221,9 +221,7 @@ def test_rows_of_another_width(pairs, tmp_path):
 
 def test_a_loss_that_is_no_number_is_one_line(pairs, tmp_path):
     wild = dataclasses.replace(CONFIG, learning_rate=1e30, epochs=20)
-    with pytest.raises(
-        InputError, match="the loss is no number after epoch .*: try --train.learning-rate"
-    ) as stop:
+    with pytest.raises(InputError, match=r"the loss is no number after epoch \d+: try --train\.") as stop:
         train(pairs, MODEL, wild, tmp_path, videos=VIDEOS)
     assert "\n" not in str(stop.value)
     assert not (tmp_path / "model.safetensors").exists()

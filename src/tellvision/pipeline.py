@@ -75,6 +75,11 @@ def run(
     tell = progress or Progress(quiet=True)
     if work.resolve() == videos.resolve():
         raise InputError(f"--out {work} is the folder of the videos: name another one for the output")
+    if held_out_file:  # what is wrong with it shows now, not after hours of work
+        _read_ids(held_out_file)
+    if model:
+        extractor = find_extractor(recipe.features.backbone)
+        _given(model, (Track(name=recipe.features.backbone, fps=extractor.fps, dim=extractor.dim),))
     with Ledger(work) as ledger:
         at = Workplace(work=work, ledger=ledger, name=name, workers=workers, max_skipped=recipe.max_skipped)
         with tell.stage("videos") as update:
@@ -172,17 +177,21 @@ def _is_current(folder: Path, config: Mapping[str, Any], inputs: Mapping[str, st
 def _held_out(pairs: Pairs, recipe: Recipe, file: Path | None) -> set[str]:
     if file is None:
         return split(pairs.videos, recipe.train.held_out)
-    try:
-        named = {line.strip() for line in file.read_text(encoding="utf-8").splitlines()} - {""}
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"--held-out {file} cannot be read ({error}): give a text file, a video id per line"
-        ) from None
+    named = _read_ids(file)
     kept_out = named & set(pairs.videos)
     if named and not kept_out:
         example = f"{min(named)!r}, here they look like {pairs.videos[0]!r}"
         raise InputError(f"--held-out {file}: none of its {len(named)} ids is a video here, e.g. {example}")
     return kept_out
+
+
+def _read_ids(file: Path) -> set[str]:
+    try:
+        return {line.strip() for line in file.read_text(encoding="utf-8").splitlines()} - {""}
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"--held-out {file} cannot be read ({error}): give a text file, a video id per line"
+        ) from None
 
 
 def _tracks(at: Workplace) -> tuple[Track, ...]:
@@ -205,8 +214,9 @@ def build_index(at: Workplace, *, given: str | None = None, progress: Progress) 
     if ran["counts"]["learned"]:
         models[choice.LEARNED] = checkpoint.load(run_folder)
     if given:
-        models[choice.GIVEN] = _given(at, given)
+        models[choice.GIVEN] = _given(given, _tracks(at))
     inputs = {
+        "videos": read_manifest(at.work / "videos")["hash"],
         "pairs": at.hash_of("pairs"),
         "captions": at.hash_of("captions"),
         "run": ran["hash"],
@@ -251,12 +261,10 @@ def _compare(
     return choice.compare(lines.filter(held), table, pictures)
 
 
-def _given(at: Workplace, path: str) -> TextVideoModel:
+def _given(path: str, tracks: tuple[Track, ...]) -> TextVideoModel:
     model = checkpoint.load(path)
-    if model.features != _tracks(at):
-        wanted, there = (
-            ", ".join(f"{t.name} ({t.dim})" for t in tracks) for tracks in (model.features, _tracks(at))
-        )
+    if model.features != tracks:
+        wanted, there = (", ".join(f"{t.name} ({t.dim})" for t in one) for one in (model.features, tracks))
         raise InputError(f"--model {path} reads {wanted}, the features here are {there}: extract those first")
     return model
 

@@ -85,7 +85,7 @@ def scan_videos(at: Workplace, videos: Path, progress: ProgressCallback = no_pro
     """`videos/`: every video below the folder `videos`, probed; subtitles are looked for later."""
     files = {file.video_id: file for file in scan(videos)}
     stage = Stage(name="videos", config={"folder": str(videos.absolute())}, inputs={}, commit_every=MANY)
-    return advance(
+    rows = advance(
         stage,
         at.work,
         at.ledger,
@@ -95,6 +95,8 @@ def scan_videos(at: Workplace, videos: Path, progress: ProgressCallback = no_pro
         function=describe,
         progress=progress,
     )
+    require_share("videos", rows, at.max_skipped)
+    return rows
 
 
 def videos_table(work: Path) -> pa.Table:

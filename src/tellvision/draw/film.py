@@ -9,12 +9,10 @@ import hashlib
 import json
 import os
 import random
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import av
 from PIL import Image
@@ -24,10 +22,14 @@ from tellvision.draw.pen import HEIGHT, WIDTH, Pen
 from tellvision.draw.phrases import OUTDOORS
 from tellvision.draw.scene import Look, Motion, Scene
 from tellvision.draw.story import DrawConfig, Story, rolling_vtt, tell
-from tellvision.records import InputError
+from tellvision.records import InputError, Skip
+from tellvision.runners import ProgressCallback, Result, map_items, no_progress
+from tellvision.store import atomic_write
 
 LOOK = 1  # raise it when the drawings change, so that no finished video of an older look is kept
 FINER = 2  # the canvas is drawn so many times larger than the frame, and scaled down smoothly
+
+Job: TypeAlias = tuple[Story, DrawConfig, str, Path]  # what a video is drawn from, and the folder
 
 STEPS: dict[str, Callable[[Pen, Look], Motion]] = {
     "boil the water": kitchen.boil_water,
@@ -72,7 +74,7 @@ def draw(
     seed: int = 0,
     config: DrawConfig | None = None,
     workers: int = 2,
-    progress: Callable[[int, int], None] | None = None,
+    progress: ProgressCallback = no_progress,
 ) -> None:
     """Draw `count` videos into the folder `out`, which is made where it is missing.
 
@@ -90,7 +92,7 @@ def draw(
         progress: called with (videos finished, count) at the start and after each video.
 
     Raises:
-        InputError: `count` or `workers` below 1, `out` is a file, or holds other videos.
+        InputError: `count` or `workers` below 1, `out` is a file, cannot be made, or holds other videos.
     """
     config = DrawConfig() if config is None else config
     for name, value in (("count", count), ("workers", workers)):
@@ -102,42 +104,36 @@ def draw(
     strange = sorted({path.stem for path in out.glob("*.mp4")} - {story.id for story in stories})
     if strange:
         raise InputError(f"{out} holds {strange[0]}.mp4, which is not one of these videos: name an empty folder")
-    out.mkdir(parents=True, exist_ok=True)
-    jobs = [(story, config, f"{seed}/scene/{number}", out) for number, story in enumerate(stories)]
-    report = progress or (lambda _done, _count: None)
-    report(0, count)
-    if workers == 1:
-        for done, job in enumerate(jobs, 1):
-            _film(*job)
-            report(done, count)
-    else:
-        with ProcessPoolExecutor(min(workers, count), mp_context=get_context("spawn")) as pool:
-            futures = [pool.submit(_film, *job) for job in jobs]
-            for done, future in enumerate(as_completed(futures), 1):
-                future.result()
-                report(done, count)
-    _replace(out / "truth.jsonl", "".join(json.dumps(asdict(story)) + "\n" for story in stories))
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out} cannot be made ({error.strerror}): name another folder") from None
+    truth, lines = out / "truth.jsonl", "".join(json.dumps(asdict(story)) + "\n" for story in stories)
+    if truth.exists() and truth.read_text(encoding="utf-8") != lines:
+        truth.unlink()  # while videos change under it, it would not be the truth
+    jobs = [(story.id, (story, config, f"{seed}/scene/{n}", out)) for n, story in enumerate(stories)]
+    progress(0, count)
+    for done, (_, result) in enumerate(map_items(_film, jobs, workers if workers > 1 else 0), 1):
+        if isinstance(result, Skip):
+            raise result
+        progress(done, count)
+    atomic_write(truth, lines.encode())
 
 
-def _replace(path: Path, text: str) -> None:
-    """Write beside it, then rename: a reader sees the old file or the new one."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
-
-
-def _film(story: Story, config: DrawConfig, scene_seed: str, out: Path) -> None:
+def _film(job: Job) -> Result[None]:
     """Write the subtitles and the video of one story, unless that very video is there."""
-    _replace(out / f"{story.id}.en.vtt", rolling_vtt(story.lines))
+    story, config, scene_seed, out = job
+    atomic_write(out / f"{story.id}.en.vtt", rolling_vtt(story.lines).encode())
     path = out / f"{story.id}.mp4"
     mark = hashlib.sha256(repr((LOOK, story, config, scene_seed)).encode()).hexdigest()
     if path.exists() and _mark_of(path) == mark:
-        return
+        return Result(None, mark)
     part = out / f".{story.id}.mp4.part"
     # The index goes to the front (faststart), so that a browser plays before it has the whole file.
     with av.open(str(part), "w", format="mp4", options={"movflags": "+faststart"}) as file:
         file.metadata["title"], file.metadata["comment"] = story.title, mark
-        options = {"crf": "25", "preset": "veryfast", "threads": "1", "g": str(2 * config.fps)}
+        # With mbtree x264 reads memory that it never wrote, and equal frames give unequal files.
+        options = {"crf": "25", "preset": "veryfast", "threads": "1", "mbtree": "0", "g": str(2 * config.fps)}
         video: Any = file.add_stream("libx264", rate=config.fps, options=options)
         video.width, video.height = config.size
         video.pix_fmt = "yuv420p"
@@ -145,6 +141,7 @@ def _film(story: Story, config: DrawConfig, scene_seed: str, out: Path) -> None:
             file.mux(video.encode(av.VideoFrame.from_image(image)))
         file.mux(video.encode())
     os.replace(part, path)
+    return Result(None, mark)
 
 
 def _mark_of(path: Path) -> str | None:
@@ -155,7 +152,7 @@ def _mark_of(path: Path) -> str | None:
         return None
 
 
-def frames(story: Story, config: DrawConfig, scene_seed: str):  # type: ignore[no-untyped-def]
+def frames(story: Story, config: DrawConfig, scene_seed: str) -> Iterator[Image.Image]:
     """The frames of a video, one after the other, as RGB images of `config.size`."""
     scene = Scene(random.Random(scene_seed), outdoors=story.task in OUTDOORS)
     light = scene.camera.light(config.size)

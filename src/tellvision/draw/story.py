@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from tellvision.draw.phrases import BETWEEN, FRAMES, GOODBYE, HELLO, PHRASES, TASKS, TITLES
+from tellvision.records import InputError
 
 Word: TypeAlias = tuple[float, str]
 
@@ -20,7 +21,7 @@ class DrawConfig:
     """How the drawn videos look and sound.
 
     Raises:
-        ValueError: a size that is odd or too small to encode, a rate or time that is not positive,
+        InputError: a size that is odd or too small to encode, a rate or time that is not positive,
             a share outside 0..1.
     """
 
@@ -39,13 +40,13 @@ class DrawConfig:
 
     def __post_init__(self) -> None:
         if any(side < 32 or side % 2 for side in self.size):
-            raise ValueError(f"size has to be two even numbers of 32 or more, got {self.size}")
+            raise InputError(f"size has to be two even numbers of 32 or more, got {self.size}")
         if not 1 <= self.fps <= 60:
-            raise ValueError(f"fps has to be 1 to 60, got {self.fps}")
+            raise InputError(f"fps has to be 1 to 60, got {self.fps}")
         if not 1 <= self.step_seconds[0] <= self.step_seconds[1]:
-            raise ValueError(f"step_seconds has to be (shortest, longest), 1 or more, got {self.step_seconds}")
+            raise InputError(f"step_seconds has to be (shortest, longest), 1 or more, got {self.step_seconds}")
         if not (0 <= self.chatter <= 1 and 0 <= self.shifted <= 1 and self.shift >= 0):
-            raise ValueError(
+            raise InputError(
                 "chatter and shifted have to be shares in 0..1 and shift 0 seconds or more, "
                 f"got {self.chatter}, {self.shifted} and {self.shift}"
             )
@@ -84,14 +85,6 @@ class Story:
     segments: tuple[Segment, ...]
     lines: tuple[Line, ...]
     words: tuple[Word, ...]
-
-    def seen(self, start: float, end: float, step: str) -> float:
-        """Seconds of [start, end] in which `step` is seen."""
-        return sum(
-            max(0.0, min(end, segment.end) - max(start, segment.start))
-            for segment in self.segments
-            if segment.step == step
-        )
 
 
 class _Narrator:
@@ -155,27 +148,32 @@ def tell(number: int, seed: int, config: DrawConfig) -> Story:
         narrator.speak_of(step, now + move, until + move, config.chatter)
         now = until
     narrator.say(rng.choice(GOODBYE), None, now)
-    duration = (int((narrator.at + 0.5) * config.fps) + 1) / config.fps
-    story = Story(
-        id=f"{task.replace(' ', '-')}-{round_ + 1:02d}",
-        title=rng.choice(TITLES).format(task=task),
-        task=task,
-        duration=duration,
-        segments=tuple(segments),
-        lines=(),
-        words=(),
-    )
     lines = tuple(
         Line(
             start=start,
             end=end,
             text=text,
             step=step,
-            visible=step is not None and story.seen(start, end, step) >= (end - start) / 2,
+            visible=step is not None and _seen(segments, step, start, end) >= (end - start) / 2,
         )
         for start, end, text, step in narrator.lines
     )
-    return Story(**{**vars(story), "lines": lines, "words": words_of(lines)})
+    title = rng.choice(TITLES).format(task=task)
+    return Story(
+        id=f"{task.replace(' ', '-')}-{round_ + 1:02d}",
+        title=title[0].upper() + title[1:],
+        task=task,
+        duration=(int((narrator.at + 0.5) * config.fps) + 1) / config.fps,
+        segments=tuple(segments),
+        lines=lines,
+        words=words_of(lines),
+    )
+
+
+def _seen(segments: list[Segment], step: str, start: float, end: float) -> float:
+    """Seconds of [start, end] in which the step is seen."""
+    overlaps = (min(end, one.end) - max(start, one.start) for one in segments if one.step == step)
+    return sum(max(0.0, overlap) for overlap in overlaps)
 
 
 def words_of(lines: tuple[Line, ...]) -> tuple[Word, ...]:

@@ -62,7 +62,9 @@ def join(clips: pa.Table, tracks: list[tuple[np.ndarray, float]]) -> Result[Vide
     rows = np.concatenate([v[np.searchsorted(which, kept)] for v, which in pooled], axis=1).astype(np.float16)
     table = clips.select(PAIRS.names).take(kept)
     dropped = {"no_frames": len(clips) - len(kept)} if len(kept) < len(clips) else {}
-    return Result(VideoPairs(table, rows), hashlib.sha256(rows.tobytes()).hexdigest()[:16], dropped=dropped)
+    content = hashlib.sha256(rows.tobytes())
+    content.update(repr(table.to_pydict()).encode())
+    return Result(VideoPairs(table, rows), content.hexdigest()[:16], dropped=dropped)
 
 
 class PairWriter:

@@ -52,12 +52,18 @@ def write_manifest(
         stage: `captions/main` and so on.
         config: the full configuration the stage ran with (JSON values).
         inputs: name of each input -> its manifest's hash.
-        counts: whatever a reader wants to know without opening the tables.
+        counts: whatever a reader wants to know without opening the tables; `content`, if there, names
+            all that lies in the folder.
     """
     manifest = {"schema": SCHEMA, "stage": stage, "config": config, "inputs": inputs, "counts": counts}
     text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False)
     atomic_write(folder / MANIFEST, text.encode())
-    return digest(manifest)
+    return _name(manifest)
+
+
+def _name(manifest: dict[str, Any]) -> str:
+    """Where `counts` name the content, what it was made from does not matter: an equal one starts nothing."""
+    return digest(manifest | {"inputs": {}} if "content" in manifest["counts"] else manifest)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -74,7 +80,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is damaged ({error}): delete that file and run again") from None
     check_schema(manifest.get("schema") if isinstance(manifest, dict) else None, path)
-    return manifest | {"hash": digest(manifest)}
+    if not manifest.keys() >= {"stage", "config", "inputs", "counts"}:
+        raise InputError(f"{path} is damaged (parts of it are missing): delete that file and run again")
+    return manifest | {"hash": _name(manifest)}
 
 
 def check_schema(schema: object, path: Path) -> None:
