@@ -1,9 +1,10 @@
 """Training batches from a pairs folder, against a loader written the way the reference is; texts to token ids.
 
 Both draw 32 videos x 64 pairs from the same corpus, warm in the page cache. The reference hands out word
-vectors; `Batches` hands out token ids, so the look-up of the vectors of a batch's distinct words, which
-the model does, is counted on its side. It runs in one process and one thread; the reference is measured in
-one, and, as it was used, in one worker process per core (`DataLoader`).
+vectors in float32; `Batches` hands out token ids, so the look-up of the vectors of a batch's distinct words,
+which the model does, is counted on its side, and so is bringing the rows to float32. It runs in one process
+and one thread; the reference is measured in one, and, as it was used, in one worker process per core
+(`DataLoader`).
 """
 
 import tempfile
@@ -100,6 +101,7 @@ def _batches(corpus: Corpus, dim: int, vectors: dict[str, np.ndarray], size: Siz
         num_pairs = 0
         for epoch in range(size.epochs):
             for batch in batches.epoch(epoch):
+                torch.from_numpy(batch.clips).float()
                 if look_up:
                     table[torch.unique(torch.from_numpy(batch.tokens)).clamp(min=0)]
                 num_pairs += len(batch.clips)

@@ -67,13 +67,16 @@ class Narration:
         """Index `texts` in `folder` (made here, must not exist), or in memory without one."""
         if folder is not None:
             folder.mkdir()
-        index = tantivy.Index(_SCHEMA, path=None if folder is None else str(folder))
-        index.register_tokenizer(ANALYZER, _analyzer(True))
-        writer = index.writer(WRITER_BYTES, num_threads=1)
-        for row, text in enumerate(texts):
-            writer.add_document(tantivy.Document(text=text, row=row))
-        writer.commit()
-        writer.wait_merging_threads()
+        try:
+            index = tantivy.Index(_SCHEMA, path=None if folder is None else str(folder))
+            index.register_tokenizer(ANALYZER, _analyzer(True))
+            writer = index.writer(WRITER_BYTES, num_threads=1)
+            for row, text in enumerate(texts):
+                writer.add_document(tantivy.Document(text=text, row=row))
+            writer.commit()
+            writer.wait_merging_threads()
+        except ValueError as error:  # what the library makes of a disk that refuses
+            raise OSError(f"{folder}: {error}") from None
         return cls(index)
 
     @classmethod
