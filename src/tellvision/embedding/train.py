@@ -115,7 +115,8 @@ def train(
 
     model.eval()
     checkpoint.save(model, folder, {"train": asdict(config), "num_videos": batches.num_videos})
-    (folder / STATE).unlink(missing_ok=True)
+    for left in (STATE, f"{STATE}.tmp"):  # the second one where a kill came while it was written
+        (folder / left).unlink(missing_ok=True)
     return model
 
 

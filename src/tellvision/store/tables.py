@@ -10,6 +10,7 @@ killed is simply done again.
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from tellvision.store.manifests import sync_folder
 
 TABLE = "table.parquet"
 PARTS = "parts"
+ROWS_AT_ONCE = 1 << 17
 _ITEMS = b"tellvision.items"  # metadata of a part: item -> fingerprint
 
 
@@ -46,10 +48,12 @@ class TableWriter:
     def open(self, acknowledged: Mapping[str, str]) -> None:
         """Throw away the last part if it was written but never acknowledged."""
         self._parts.mkdir(parents=True, exist_ok=True)
-        for part in sorted(self._parts.glob("*.parquet"))[-1:]:
+        parts = sorted(self._parts.glob("*.parquet"))
+        for part in parts[-1:]:
             items = json.loads(pq.read_schema(part).metadata[_ITEMS])
             if not any(acknowledged.get(item) == fingerprint for item, fingerprint in items.items()):
                 part.unlink()
+        self._next = int(parts[-1].stem) + 1 if parts else 0
 
     def append(self, item: str, fingerprint: str, rows: pa.Table) -> int:
         """Take the rows of one item; they are on disk after `commit`. Returns their number."""
@@ -60,30 +64,34 @@ class TableWriter:
         """Put what was appended on disk, as one part."""
         if not self._block:
             return
-        number = max((int(p.stem) for p in self._parts.glob("*.parquet")), default=-1) + 1
         items = json.dumps({item: fingerprint for item, (fingerprint, _) in self._block.items()})
         schema = self.schema.with_metadata({_ITEMS: items.encode()})
-        _write(self._parts / f"{number:08d}.parquet", schema, [rows for _, rows in self._block.values()])
+        _write(self._parts / f"{self._next:08d}.parquet", schema, [rows for _, rows in self._block.values()])
+        self._next += 1
         self._block = {}
 
     def close(self, items: Collection[str]) -> dict[str, Any]:
         """Merge the parts into the table: only rows of `items`, each item's newest ones."""
-        wanted = set(items)
         sources = [p for p in [self.folder / TABLE] if p.exists()] + sorted(self._parts.glob("*.parquet"))
         newest: dict[str, Path] = {}
+        held: Counter[Path] = Counter()
         for source in sources:
-            column = pq.read_table(source, columns=[self.key]).column(self.key)
-            newest.update(dict.fromkeys(pc.unique(column).to_pylist(), source))
+            for batch in _batches(source, [self.key]):
+                found = pc.unique(batch.column(self.key)).to_pylist()
+                held[source] += sum(newest.get(item) != source for item in found)
+                newest.update(dict.fromkeys(found, source))
+        live: dict[Path, list[str]] = {source: [] for source in sources}
+        for item in items:
+            if item in newest:
+                live[newest[item]].append(item)
 
-        def live() -> Iterator[pa.Table]:
-            for source in sources:
-                keep = pa.array([i for i in wanted if newest.get(i) == source], pa.string())
-                with pq.ParquetFile(source) as file:
-                    for batch in file.iter_batches(batch_size=1 << 17):
-                        rows = pa.Table.from_batches([batch])
-                        yield rows.filter(pc.is_in(rows.column(self.key), keep))
+        def rows() -> Iterator[pa.Table]:
+            for source, kept in live.items():
+                names = pa.array(kept, pa.string()) if len(kept) < held[source] else None
+                for batch in _batches(source):
+                    yield batch if names is None else batch.filter(pc.is_in(batch.column(self.key), names))
 
-        _write(self.folder / TABLE, self.schema, live())
+        _write(self.folder / TABLE, self.schema, rows())
         for part in sorted(self._parts.glob("*.parquet")):
             part.unlink()  # the oldest first: one that outlives a kill holds nothing older than the table
         shutil.rmtree(self._parts)
@@ -94,12 +102,33 @@ class TableWriter:
         """Nothing is held between two calls."""
 
 
+def _batches(path: Path, columns: list[str] | None = None) -> Iterator[pa.Table]:
+    """A file piece by piece, so that memory does not grow with it."""
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, columns=columns):
+            yield pa.Table.from_batches([batch])
+
+
+def _blocks(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The same rows in few large tables: a row group for each small one would make a file slow to read."""
+    waiting: list[pa.Table] = []
+    num_rows = 0
+    for table in tables:
+        waiting.append(table)
+        num_rows += table.num_rows
+        if num_rows >= ROWS_AT_ONCE:
+            yield pa.concat_tables(waiting).combine_chunks()
+            waiting, num_rows = [], 0
+    if waiting:
+        yield pa.concat_tables(waiting).combine_chunks()
+
+
 def _write(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
     temporary = path.with_name(path.name + ".tmp")
     with temporary.open("wb") as file:
         with pq.ParquetWriter(file, schema, compression="zstd") as writer:
-            for table in tables:
-                writer.write_table(table.cast(schema))
+            for table in _blocks(one.cast(schema) for one in tables):
+                writer.write_table(table)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
