@@ -365,7 +365,7 @@ def test_held_out_ids_that_do_not_exist(refused, finished, tmp_path):
     file = tmp_path / "held_out.txt"
     file.write_text("somebody\nelse\n")
     line = refused("run", videos, "--out", tmp_path / "work", *LEARNS, "--held-out", file)
-    assert "none of its 2 ids is a video here, e.g. 'else', here they look like 'v0" in line
+    assert "2 of 2 ids are no video with clips here, e.g. 'else', here they look like 'v0" in line
 
 
 def test_a_held_out_file_that_is_none(refused, videos, tmp_path):

@@ -1,6 +1,7 @@
 """Checkpoints: written then read, refused where they are not whole; the package's lazy names."""
 
 import dataclasses
+import hashlib
 import json
 import re
 import subprocess
@@ -15,7 +16,7 @@ import torch
 
 import tellvision
 from tellvision.embedding import checkpoint
-from tellvision.embedding.checkpoint import load, read_config, save
+from tellvision.embedding.checkpoint import load, read_config, save, weights_hash
 from tellvision.embedding.config import ModelConfig, TextConfig, Track
 from tellvision.embedding.model import TextVideoModel
 from tellvision.embedding.words import read_words
@@ -120,6 +121,18 @@ def test_killed_between_two_files(model, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         save(model, tmp_path, {"epoch": 2})
     assert torch.equal(load(tmp_path).word_layer.weight, model.word_layer.weight)
+    assert read_config(tmp_path)["extra"] == {"epoch": 1}
+    longer = dataclasses.replace(OUTSIDE, text=TextConfig(tokens="words", max_words=7))
+    with pytest.raises(KeyboardInterrupt):
+        save(TextVideoModel.new(longer, seed=0, words=read_words(WORDS)), tmp_path)
+    with pytest.raises(InputError, match="save the model again"):
+        load(tmp_path)
+
+
+def test_weights_are_named_by_their_bytes(model, tmp_path):
+    save(model, tmp_path)
+    wanted = hashlib.sha256((tmp_path / "model.safetensors").read_bytes()).hexdigest()
+    assert weights_hash(tmp_path) == wanted
 
 
 def test_files_of_two_models(model, tmp_path):
@@ -165,11 +178,18 @@ def test_missing_or_damaged(pieces, tmp_path, name, content):
     assert "\n" not in str(raised.value)
 
 
+def test_without_weights_the_next_step_is_named(model, tmp_path):
+    save(model, tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(InputError, match=r"safetensors is missing: train again: tellvision train WORK"):
+        load(tmp_path)
+
+
 def test_cut_off(model, tmp_path):
     save(model, tmp_path)
     path = tmp_path / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match=r"cannot be read \(.+\): delete it and train again"):
         load(tmp_path)
 
 
@@ -209,7 +229,7 @@ def hub(monkeypatch):
     return library
 
 
-def test_from_the_hub(model, tmp_path, hub):
+def test_from_the_hub(model, tmp_path, hub, capsys):
     save(model, tmp_path / "fetched")
 
     def fetch(name, allow_patterns):
@@ -219,6 +239,21 @@ def test_from_the_hub(model, tmp_path, hub):
 
     hub.snapshot_download = fetch
     assert load("someone/cooking").config == OUTSIDE
+    assert capsys.readouterr().err == "someone/cooking is no folder here; asking the model hub for it\n"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["runs/mian", "./cook", "../cook", "/cook", "~/cook", "cook", "cook/", "", "a/b/c", Path("someone/cooking")],
+)
+def test_a_mistyped_path_stays_on_this_machine(hub, tmp_path, monkeypatch, capsys, path):
+    hub.snapshot_download = lambda *_, **__: pytest.fail("the hub was asked")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs/main").mkdir(parents=True)
+    with pytest.raises(InputError, match=r"no checkpoint at|cannot be read") as raised:
+        load(path)
+    assert "\n" not in str(raised.value)
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("kind", [OSError, ValueError, "HfHubHTTPError"])

@@ -27,6 +27,7 @@ TOP_TO_BOTTOM = [
     "draw",
     "recipes",
     "stages",
+    "plan",
     "pipeline",
     "doctor",
     "commands",

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import corpus
-from tellvision import pipeline, recipes, stages
+from tellvision import pipeline, plan, recipes, stages
 from tellvision.embedding import checkpoint
 from tellvision.embedding.pairs import Pairs
 from tellvision.records import InputError
@@ -435,13 +435,13 @@ def test_a_plan_writes_nothing(place, tmp_path):
     corpus.narrate(corpus.film(videos / "new.mp4", corpus.TEXTS), corpus.TEXTS)
     corpus.film(videos / "mute.mp4", corpus.TEXTS)
     before = snapshot(work)
-    planned = pipeline.plan(videos, work, SMALL)
+    planned = plan.plan(videos, work, SMALL)
     assert (planned["videos"], planned["no_subtitles"], planned["to_extract"]) == (8, 1, 1)
     assert planned["video_seconds"] == 24
     assert planned["bytes"] == pytest.approx(24 * 1280 * 2, rel=0.5)
     assert snapshot(work) == before
     nowhere = tmp_path / "nowhere"
-    assert pipeline.plan(videos, nowhere, SMALL)["to_extract"] == 7
+    assert plan.plan(videos, nowhere, SMALL)["to_extract"] == 7
     assert not nowhere.exists()
 
 

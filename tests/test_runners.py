@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -43,6 +44,10 @@ def break_on_two(number):
     if number == 2:
         raise ZeroDivisionError("a mistake of ours")
     return Result(number, "")
+
+
+def refuse(number):
+    raise InputError("the backbone is not installed")
 
 
 def outcome(results):
@@ -91,9 +96,18 @@ def test_a_worker_that_dies_once_loses_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_mistake_of_ours_is_no_skip(workers):
-    with pytest.raises(ZeroDivisionError):
-        list(map_items(break_on_two, TEN, workers))
+def test_what_nobody_foresaw_costs_one_item_and_says_where(workers):
+    found = dict(map_items(break_on_two, TEN, workers))
+    failed = [result for result in found.values() if isinstance(result, Skip)]
+    assert len(found) == len(TEN)
+    assert [result.reason for result in failed] == ["worker_failed"]
+    assert re.match(r"ZeroDivisionError at test_runners.py:\d+: ", failed[0].detail)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_what_the_user_has_to_change_ends_the_run(workers):
+    with pytest.raises(InputError, match="not installed"):
+        list(map_items(refuse, TEN, workers))
 
 
 WORK_FOR_EVER = """
@@ -156,13 +170,17 @@ def vector(number):
     )
 
 
+def mended(number):
+    return vector(abs(number))
+
+
 class Room:
     """A work folder with one stage that turns numbers into rows."""
 
     def __init__(self, work):
         self.work, self.worked_on = work, []
 
-    def advance(self, numbers, *, function=vector, config=None, workers=0, commit_every=1, inputs=None):
+    def advance(self, numbers, *, function=vector, config=None, workers=0, commit_every=1, inputs=None, retry=()):
         stage = Stage(
             name="vectors/main", config=config or {"dim": 4}, inputs=inputs or {}, commit_every=commit_every
         )
@@ -182,6 +200,7 @@ class Room:
                 payload=payload,
                 function=function,
                 workers=workers,
+                retry=retry,
                 progress=lambda done, total: self.progress.append((done, total)),
             )
 
@@ -298,7 +317,7 @@ def test_an_equal_output_starts_nothing_downstream(room):
     assert found["content"] == json.loads(before)["counts"]["content"]
 
 
-class Stopped(Exception):
+class Stopped(BaseException):
     """Where a test stops a run."""
 
 
@@ -352,6 +371,15 @@ def test_a_folder_that_was_thrown_away_is_made_again_although_killed_in_between(
     room.advance(NUMBERS)
     assert room.worked_on == list(NUMBERS)
     assert room.values() == expected(NUMBERS)
+
+
+def test_skips_are_tried_again_where_asked(room):
+    room.advance(NUMBERS)
+    for retry, tried in (((), []), (("other",), []), (("negative",), ["c"]), (("all",), ["c"])):
+        room.advance(NUMBERS, retry=retry)
+        assert room.worked_on == tried
+    room.advance(NUMBERS, retry=("negative",), function=mended)
+    assert room.values() == expected(NUMBERS | {"c": 3})
 
 
 def test_workers_give_the_same_stage(room):

@@ -1,8 +1,9 @@
 """Index, ranking and the choice of what to search by: hand-worked scores, swaps, any question."""
 
-import dataclasses
+import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -10,10 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tellvision.embedding import checkpoint
+from tellvision.embedding.config import ModelConfig, TextConfig, Track
+from tellvision.embedding.model import TextVideoModel
+from tellvision.embedding.words import read_words
 from tellvision.records import InputError
 from tellvision.search import Index, build, choice, compare, load_model, search
 from tellvision.search.narration import Narration, spoken_words, terms
@@ -40,6 +46,14 @@ class Words:
         if not lengths.all():
             raise ValueError(f"text {int(np.argmin(lengths))} has no known word")
         return rows / lengths
+
+
+def small_model(seed=0, dim=5):
+    """A real model, small enough to be saved with every index."""
+    config = ModelConfig(
+        tracks=(Track(name="image", fps=1.0, dim=3),), dim=dim, word_dim=2, text=TextConfig(tokens="words")
+    )
+    return TextVideoModel.new(config, seed=seed, words=read_words({"egg": [1.0, 0.0]}))
 
 
 def clips_of(rows):
@@ -73,7 +87,7 @@ def built(folder, clips, vectors=None, by="speech", **more):
     given_ = {
         "videos": videos_of(paths),
         "why": "Because.",
-        "model": None if vectors is None else "../runs/main",
+        "model": None if vectors is None else small_model(),
         "comparison": {"questions": 0},
         "inputs": {"clips/main": "abc"},
     }
@@ -159,7 +173,8 @@ def test_threads_share_a_narration():
 
 def test_what_is_built_is_read_again(kitchen):
     assert kitchen.clips["text"].to_pylist() == SAID
-    assert (kitchen.search_by, kitchen.why, kitchen.model) == ("fused", "Because.", "../runs/main")
+    assert (kitchen.search_by, kitchen.why) == ("fused", "Because.")
+    assert kitchen.model == hashlib.sha256((kitchen.folder / "model/model.safetensors").read_bytes()).hexdigest()
     assert kitchen.videos["wood"].title == "About wood"
     assert kitchen.videos["wood"].path == Path("/films/a.mp4")
     assert isinstance(kitchen.vectors, np.memmap)
@@ -167,13 +182,14 @@ def test_what_is_built_is_read_again(kitchen):
     assert manifest["counts"] == {"clips": 5, "videos": 2}
     assert manifest["inputs"] == {"clips/main": "abc"}
     assert {path.name for path in kitchen.folder.iterdir()} == {
-        "clips.parquet", "videos.parquet", "vectors.npy", "text", "manifest.json"
+        "clips.parquet", "videos.parquet", "vectors.npy", "model", "text", "manifest.json"
     }  # fmt: skip
 
 
 def test_same_input_same_manifest(tmp_path):
-    one, two = (built(tmp_path / name / "main", clips_of([("v", 0, 5, "egg")])) for name in "ab")
-    assert one.hash == two.hash
+    clips, vectors = clips_of([("v", 0, 5, "egg")]), np.eye(1, 5, dtype=np.float32)
+    one, two = (built(tmp_path / name / "main", clips, vectors) for name in "ab")
+    assert read_manifest(one.folder)["hash"] == read_manifest(two.folder)["hash"]
 
 
 def test_no_clips_is_an_index_that_finds_nothing(tmp_path):
@@ -232,6 +248,8 @@ def test_what_does_not_fit_is_refused(tmp_path):
         ({"vectors": 2 * eye[:1]}, "not of unit length, the first is clip 0"),
         ({"vectors": eye[:1] * np.nan}, "not of unit length"),
         ({"by": "fused"}, "needs vectors"),
+        ({"vectors": eye[:1], "model": None}, "go together"),
+        ({"model": small_model()}, "go together"),
         ({"by": "smell"}, "'smell', allowed are speech"),
         ({"videos": videos_of({"other": "o.mp4"})}, r"not listed: \['v'\]"),
     ]:
@@ -240,6 +258,75 @@ def test_what_does_not_fit_is_refused(tmp_path):
     assert not (tmp_path / "main").exists()
     with pytest.raises(InputError, match="not finished"):
         Index.open(tmp_path / "main")
+
+
+DAMAGE = [
+    *(
+        (name, harm)
+        for name in ("clips.parquet", "videos.parquet", "vectors.npy", "text")
+        for harm in ("gone", "cut")
+    ),
+    ("vectors.npy", "empty"),
+    ("vectors.npy", "short"),
+    ("text", "short"),
+    ("clips.parquet", "column"),
+    ("manifest.json", "entry"),
+]
+
+
+@pytest.mark.parametrize(("name", "harm"), DAMAGE)
+def test_a_damaged_index_says_what_to_do(kitchen, name, harm):
+    path = kitchen.folder / name
+    parts = [part for part in path.iterdir() if not part.name.endswith(".lock")] if path.is_dir() else [path]
+    if harm == "gone":
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    elif harm == "cut":
+        for part in parts:
+            part.write_bytes(part.read_bytes()[: part.stat().st_size // 2])
+    elif harm == "empty":
+        path.write_bytes(b"")
+    elif harm == "column":
+        pq.write_table(kitchen.clips.drop_columns(["text"]), path)
+    elif harm == "entry":
+        manifest = json.loads(path.read_text())
+        del manifest["config"]["why"]
+        path.write_text(json.dumps(manifest))
+    elif name == "text":
+        shutil.rmtree(path)
+        Narration.build(SAID[:2], path)
+    else:
+        np.save(path, np.eye(3, 5, dtype=np.float32))
+    with pytest.raises(InputError, match=r"main is damaged \(.+\): run `tellvision index WORK` again") as caught:
+        Index.open(kitchen.folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_part_of_the_full_text_index_is_missed(kitchen):
+    parts = [path for path in (kitchen.folder / "text").iterdir() if not path.name.startswith(".")]
+    assert len(parts) >= 6
+    for part in parts:
+        content = part.read_bytes()
+        part.unlink()
+        with pytest.raises(InputError, match="main is damaged"):
+            search(Index.open(kitchen.folder), None, "eggs", 5, "speech")
+        part.write_bytes(content)
+    assert search(Index.open(kitchen.folder), None, "eggs", 5, "speech")
+
+
+def test_an_index_swapped_in_while_another_is_opened(kitchen, monkeypatch):
+    read_table, swaps = pq.read_table, []
+
+    def swapping(path, **more):
+        if not swaps:
+            swaps.append(path)
+            built(kitchen.folder, clips_of([("new", 0, 5, "grind the coffee")]))
+        return read_table(path, **more)
+
+    monkeypatch.setattr(pq, "read_table", swapping)
+    index = Index.open(kitchen.folder)  # not the old manifest with the new clips
+    assert (index.search_by, index.clips.num_rows, index.vectors) == ("speech", 1, None)
+    assert not index.is_replaced()
+    assert kitchen.is_replaced()
 
 
 # Ranking
@@ -309,18 +396,46 @@ def test_pictures_need_vectors_of_the_same_model(kitchen, tmp_path):
         kitchen.picture(np.ones(3))
 
 
-def test_the_model_is_found_where_the_index_says(kitchen, tmp_path, monkeypatch):
-    from tellvision.embedding import checkpoint  # brings PyTorch
+def test_the_index_keeps_the_model_of_its_vectors(tmp_path):
+    run = tmp_path / "runs" / "main"
+    checkpoint.save(small_model(seed=1), run)
+    clips, vectors = clips_of([("v", 0, 5, "egg")]), np.eye(1, 5, dtype=np.float32)
+    index = built(
+        tmp_path / "index" / "main", clips, vectors, model=checkpoint.load(run, words={"egg": [1.0, 0.0]})
+    )
+    checkpoint.save(small_model(seed=2), run)  # trained again: the old vectors go on with their own model
+    rows = np.ones((2, 3), np.float32)
+    found = load_model(Index.open(index.folder)).embed_clips(rows)
+    assert (found == small_model(seed=1).embed_clips(rows)).all()
+    assert (found != small_model(seed=2).embed_clips(rows)).any()
+    assert load_model(built(tmp_path / "index" / "none", clips)) is None
 
-    asked = []
-    monkeypatch.setattr(checkpoint, "load", asked.append)
-    (tmp_path / "index" / "runs" / "main").mkdir(parents=True)
-    for model in ["../runs/main", "../runs/gone", str(tmp_path), "owner/name"]:
-        load_model(dataclasses.replace(kitchen, model=model))
-    folder = kitchen.folder
-    assert asked == [folder / "../runs/main", folder / "../runs/gone", tmp_path, "owner/name"]
-    assert load_model(dataclasses.replace(kitchen, vectors=None)) is None
-    assert len(asked) == 4
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_an_index_built_again_is_opened_again(kitchen, seed):
+    built(kitchen.folder, kitchen.clips, np.eye(5, dtype=np.float32), by="fused", model=small_model(seed))
+    if seed == 0:  # the very same model: that one may still be used
+        assert load_model(kitchen) is not None
+    else:
+        with pytest.raises(InputError, match="the index was built again: open it again"):
+            load_model(kitchen)
+    assert load_model(Index.open(kitchen.folder)) is not None
+    shutil.rmtree(kitchen.folder)
+    with pytest.raises(InputError, match="open it again"):
+        load_model(kitchen)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "another"])
+def test_an_index_whose_model_is_damaged(kitchen, name):
+    if name == "another":
+        checkpoint.save(small_model(seed=1), kitchen.folder / "model")
+    else:
+        (kitchen.folder / "model" / name).unlink()
+    with pytest.raises(
+        InputError, match=r"main is damaged \(its model .*\): run `tellvision index WORK`"
+    ) as caught:
+        load_model(kitchen)
+    assert "\n" not in str(caught.value)
 
 
 def test_overlapping_moments_are_told_once(tmp_path):
@@ -379,6 +494,23 @@ def test_questions_leave_the_narration():
     assert asked.narration[0] == "topic0 and word0 again"
     # Clip 1, [10, 16]: its own line is gone, [0, 6] and [20, 26] are within ten seconds.
     assert asked.narration[1] == "topic0 and word0 again topic0 and word2 again"
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 60), st.integers(0, 40)), max_size=12),
+    st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=6),
+)
+def test_reaching_equals_a_loop_over_all(lines, spans):
+    begins, lengths = np.array(sorted(lines), np.float64).reshape(-1, 2).T
+    ends = begins + lengths
+    # Second number before the first too: that asks for what begins before a line and ends after it.
+    firsts, lasts = np.array(spans, np.float64).reshape(-1, 2).T
+    slow = [
+        [i for i in range(len(begins)) if begins[i] <= last and ends[i] >= first]
+        for first, last in zip(firsts, lasts, strict=True)
+    ]
+    assert [places.tolist() for places in choice.reaching(begins, ends, firsts, lasts)] == slow
 
 
 def test_every_clip_that_holds_a_line_is_right():

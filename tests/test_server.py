@@ -16,9 +16,9 @@ import uvicorn
 from PIL import Image
 
 from tellvision.records import InputError
-from tellvision.search import server
+from tellvision.search import load_model, server
 from tellvision.search.server import create_app, serve
-from test_search import Words, built, clips_of, videos_of
+from test_search import Words, built, clips_of, small_model, videos_of
 
 STRANGE = "tips & tricks/50% off #1? (ä) 'x'"
 NAMES = ["plain", STRANGE]
@@ -226,6 +226,39 @@ def test_a_server_needs_an_index_and_a_port(work, tmp_path):
         create_app(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(InputError, match="choose another"):
         serve(work, taken.getsockname()[1])
+
+
+@pytest.mark.parametrize("port", [-1, 65536, 99999])
+def test_a_port_that_is_none(work, port):
+    with pytest.raises(InputError, match=rf"port {port} is none: choose one of 0\.\.65535"):
+        serve(work, port)
+
+
+def test_an_index_built_again_while_its_model_is_loaded(tmp_path, monkeypatch):
+    folder, clips = tmp_path / "index" / "main", clips_of([("v", 0.0, 5.0, "crack")])
+    vectors = np.eye(1, 5, dtype=np.float32)
+    built(folder, clips, vectors, by="picture")
+    swaps = []
+
+    def swapping(index):
+        if not swaps:
+            swaps.append(index)
+            built(folder, clips, vectors, by="picture", model=small_model(seed=1))
+        return load_model(index)
+
+    monkeypatch.setattr(server, "load_model", swapping)
+    index, model = server._Shelf(folder).with_model()
+    assert index is not swaps[0]
+    rows = np.ones((2, 3), np.float32)
+    assert (model.embed_clips(rows) == small_model(seed=1).embed_clips(rows)).all()
+
+
+def test_a_model_that_is_damaged_is_told_of(tmp_path):
+    clips = clips_of([("v", 0.0, 5.0, "crack")])
+    index = built(tmp_path / "index" / "main", clips, np.eye(1, 5, dtype=np.float32), by="picture")
+    (index.folder / "model" / "model.safetensors").unlink()
+    with client_of(create_app(tmp_path)) as client:
+        assert "is damaged" in refusal(client.get("/api/search?query_text=whisk"), 400)
 
 
 def test_the_model_answers_and_is_told_of_where_it_cannot(tmp_path, monkeypatch):

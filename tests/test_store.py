@@ -61,12 +61,9 @@ def test_what_is_written_is_read(tmp_path):
 def test_gather_joins_in_the_order_asked_for(tmp_path):
     items = {"a": rows(1), "b": rows(2, 1)}
     written(tmp_path, items)
-    data, offsets = ArrayReader(tmp_path).gather(["b", "a"])
-    assert np.array_equal(data, np.concatenate([items["b"], items["a"]]))
-    assert offsets.tolist() == [0, 1, 4]
-    data, offsets = ArrayReader(tmp_path).gather([])
-    assert data.shape == (0, 4)
-    assert offsets.tolist() == [0]
+    reader = ArrayReader(tmp_path)
+    assert np.array_equal(reader.gather(["b", "a"]), np.concatenate([items["b"], items["a"]]))
+    assert reader.gather([]).shape == (0, 4)
 
 
 def test_nothing_written_is_readable_too(tmp_path):
@@ -246,6 +243,16 @@ def test_a_checksum_finds_a_flipped_bit(tmp_path):
     assert ArrayReader(tmp_path).damaged() == ["b"]
     path.write_bytes(data[:-1])
     assert ArrayReader(tmp_path).damaged() == ["a", "b", "c"]  # no whole number of rows: nothing can be read
+    path.unlink()
+    assert ArrayReader(tmp_path).damaged() == ["a", "b", "c"]
+
+
+def test_a_shard_that_lost_its_end_is_not_gone_on_with(tmp_path):
+    written(tmp_path, {"a": rows(1), "b": rows(2)})
+    path = tmp_path / "shard-00000.bin"
+    path.write_bytes(path.read_bytes()[:-8])
+    with pytest.raises(InputError, match=r"has lost its end: delete .* and run again"):
+        ArrayWriter(tmp_path, 4).open({"a": "a", "b": "b"})
 
 
 def test_another_width_starts_anew(tmp_path):
@@ -504,6 +511,21 @@ def test_parts_go_oldest_first_so_that_no_old_row_comes_back(tmp_path, monkeypat
     assert read(tmp_path) == {"a": [3], "b": [2]}
 
 
+def test_a_table_that_is_not_there_or_damaged_is_one_line(tmp_path):
+    with pytest.raises(InputError, match="is not finished: run"):
+        read_table(tmp_path)
+    (tmp_path / "table.parquet").write_bytes(b"PAR1 nothing PAR1")
+    with pytest.raises(InputError, match=r"is damaged .*: delete .* and run again"):
+        read_table(tmp_path)
+
+
+def test_runs_of_rows_that_stand_together():
+    assert store.runs_of(table("a"))[0] == []
+    joined = pa.concat_tables([table("b", 1, 2), table("a", 3), table("c", 4, 5)])
+    items, starts = store.runs_of(joined)
+    assert (items, starts.tolist()) == (["b", "a", "c"], [0, 2, 3, 5])
+
+
 def test_a_table_is_plain_parquet(tmp_path):
     writer = opened(tmp_path)
     put(writer, a=[1])
@@ -538,6 +560,14 @@ def test_an_acknowledgement_is_whole_or_not_at_all(tmp_path):
         assert ledger.rows("s") == {}
         ledger.acknowledge("s", [Row("a", "f")])
         assert list(ledger.rows("s")) == ["a"]
+
+
+def test_a_ledger_can_be_looked_at_beside_its_driver(tmp_path):
+    assert store.peek(tmp_path / "nowhere", "s") == {}
+    with Ledger(tmp_path / "work") as ledger:
+        ledger.acknowledge("s", [Row("a", "f", rows=2)])
+        assert store.peek(tmp_path / "work", "s") == {"a": Row("a", "f", rows=2)}
+        assert store.peek(tmp_path / "work", "other") == {}
 
 
 def test_a_second_driver_is_refused_in_one_line(tmp_path):

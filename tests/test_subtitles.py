@@ -128,15 +128,42 @@ SRT = "1\n00:00:01,000 --> 00:00:02,000\nCrème brûlée – fertig\n"
         codecs.BOM_UTF8 + SRT.encode(),
         codecs.BOM_UTF16_LE + SRT.encode("utf-16-le"),
         codecs.BOM_UTF16_BE + SRT.encode("utf-16-be"),
+        SRT.encode("utf-16-le"),
+        SRT.encode("utf-16-be"),
         codecs.BOM_UTF32_LE + SRT.encode("utf-32-le"),
         SRT.encode("cp1252"),
         SRT.replace("\n", "\r").encode(),
         SRT.encode() + b"\0",
     ],
-    ids=["utf-8", "utf-8 bom", "utf-16 le", "utf-16 be", "utf-32", "cp1252", "old mac", "nul"],
+    ids=[
+        "utf-8",
+        "utf-8 bom",
+        "utf-16 le",
+        "utf-16 be",
+        "bare utf-16 le",
+        "bare utf-16 be",
+        "utf-32",
+        "cp1252",
+        "old mac",
+        "nul",
+    ],
 )
 def test_encodings(tmp_path: Path, data: bytes) -> None:
     assert read(tmp_path, data, ".srt") == [Cue(1.0, 2.0, "Crème brûlée – fertig")]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("text", ["Разбейте яйца", "卵を　割る", "Ā egg"])
+def test_utf_16_without_a_mark_keeps_every_script(tmp_path: Path, encoding: str, text: str) -> None:
+    srt = f"1\r\n00:00:01,000 --> 00:00:02,000\r\n{text}\r\n"
+    assert [cue.text for cue in read(tmp_path, srt.encode(encoding), ".srt")] == [" ".join(text.split())]
+    vtt = f"WEBVTT\n\n00:01.000 --> 00:02.000\n{text}\n"
+    assert [cue.text for cue in read(tmp_path, vtt.encode(encoding), ".vtt")] == [" ".join(text.split())]
+
+
+@pytest.mark.parametrize("junk", [b"\0", b"\0\0\0\0", b"\0" * 3])
+def test_stray_nuls_are_no_utf_16(tmp_path: Path, junk: bytes) -> None:
+    assert read(tmp_path, junk + SRT.encode(), ".srt") == [Cue(1.0, 2.0, "Crème brûlée – fertig")]
 
 
 def test_latin_1_where_windows_has_no_character(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from tellvision.embedding import checkpoint
 from tellvision.embedding import train as loop
 from tellvision.embedding.config import ModelConfig, Track, TrainConfig
 from tellvision.embedding.pairs import PAIRS, Pairs, PairWriter, VideoPairs
-from tellvision.embedding.train import split, train
+from tellvision.embedding.train import end, read_held_out, split, train, write_held_out
 from tellvision.records import Clip, InputError
 from tellvision.store import to_table
 
@@ -78,6 +78,7 @@ def test_a_run_leaves_a_checkpoint_and_a_line_per_epoch(straight):
         "config.json",
         "metrics.jsonl",
         "model.safetensors",
+        "state.pt",
         "tokenizer.json",
     ]
     assert [line["epoch"] for line in lines(folder)] == [1, 2, 3, 4, 5]
@@ -133,7 +134,23 @@ def test_killed_and_resumed_equals_straight_through(pairs, straight, tmp_path, m
     assert same(model, straight[1])
     for name in ("model.safetensors", "config.json", "metrics.jsonl", "tokenizer.json"):
         assert (tmp_path / name).read_bytes() == (straight[0] / name).read_bytes()
+
+
+def test_killed_before_the_run_is_closed_nothing_is_trained_again(pairs, straight, tmp_path):
+    told(pairs, tmp_path)
+    epochs, model = told(pairs, tmp_path)
+    assert epochs == []
+    assert same(model, straight[1])
+    end(tmp_path)
     assert not (tmp_path / "state.pt").exists()
+    assert told(pairs, tmp_path)[0] == [1, 2, 3, 4, 5]
+
+
+def test_the_held_out_videos_stand_beside_the_run(tmp_path):
+    write_held_out(tmp_path, {"b/2 \u2603", "a"})
+    assert read_held_out(tmp_path) == {"b/2 \u2603", "a"}
+    with pytest.raises(InputError, match="holds no run"):
+        read_held_out(tmp_path / "nowhere")
 
 
 def test_killed_twice(pairs, straight, tmp_path, monkeypatch):

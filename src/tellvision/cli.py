@@ -71,7 +71,7 @@ def _guarded(name: str, words: list[str]) -> int:
     except (InputError, Skip) as problem:
         print(f"tellvision: {problem}", file=sys.stderr)
         return 1
-    except (OSError, sqlite3.OperationalError) as problem:
+    except (OSError, sqlite3.DatabaseError) as problem:
         if isinstance(problem, BrokenPipeError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader went away: be quiet
             return 0
@@ -92,7 +92,7 @@ def _call(name: str, words: list[str]) -> None:
     from tellvision import recipes
 
     command: Callable[..., None] = getattr(importlib.import_module("tellvision.commands"), name)
-    if "settings" in inspect.signature(command).parameters:
+    if getattr(inspect.signature(command).parameters.get("settings"), "default", None) == recipes.laptop():
         # --recipe decides what the other flags start from, so it is read before them.
         first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
         first.add_argument("--recipe", default=recipes.DEFAULT)

@@ -5,7 +5,7 @@ the command that needs them.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from json import dumps
@@ -15,15 +15,21 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from tellvision import recipes
+from tellvision.corpus.captions import CaptionConfig
+from tellvision.corpus.clips import ClipConfig
 from tellvision.progress import Progress
 from tellvision.recipes import Recipe
 from tellvision.records import InputError
+from tellvision.vision.extractors import FeatureConfig
 
 Videos = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="VIDEOS")]
 Work = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="WORK")]
 Out = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
 Benchmark = Annotated[Literal["segments"], tyro.conf.Positional]
 Text = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TEXT")]
+CaptionSettings = Annotated[CaptionConfig, tyro.conf.arg(name="")]
+ClipSettings = Annotated[ClipConfig, tyro.conf.arg(name="")]
+FeatureSettings = Annotated[FeatureConfig, tyro.conf.arg(name="")]
 Settings = Annotated[Recipe, tyro.conf.arg(name="")]  # fields of the recipe, as --train.epochs and so on
 LAPTOP = recipes.laptop()  # in its place comes what --recipe names (cli.py)
 WORKERS = os.cpu_count() or 1
@@ -37,6 +43,7 @@ def run(
     model: str | None = None,
     name: str = "main",
     workers: int = WORKERS,
+    retry: tuple[str, ...] = (),
     dry_run: bool = False,
     json: bool = False,
     settings: Settings = LAPTOP,
@@ -54,16 +61,19 @@ def run(
         model: a checkpoint to search with beside what is learned from these videos.
         name: of the artefacts.
         workers: processes that extract features.
+        retry: reasons of skips that are tried again, such as unreadable_video; all for every one.
         dry_run: tell what would be done, how long it takes and how much disk, and do nothing.
         json: print the result as JSON, the last line.
         settings: --recipe, and single settings of it.
     """
+    if dry_run:
+        from tellvision import plan
+
+        planned = plan.plan(videos, out, settings, name=name, workers=workers)
+        _print(planned, json, plan.spoken(planned))
+        return
     from tellvision import pipeline
 
-    if dry_run:
-        plan = pipeline.plan(videos, out, settings, name=name, workers=workers)
-        _print(plan, json, pipeline.spoken_plan(plan))
-        return
     result = pipeline.run(
         videos,
         out,
@@ -72,6 +82,7 @@ def run(
         held_out_file=held_out,
         model=model,
         workers=workers,
+        retry=retry,
         progress=Progress(),
     )
     _print(result, json, pipeline.spoken(result, out))
@@ -127,36 +138,44 @@ def captions(
     work: Work,
     *,
     name: str = "main",
-    settings: Settings = LAPTOP,
+    max_skipped: float = 0.9,
+    retry: tuple[str, ...] = (),
+    settings: CaptionSettings = CaptionConfig(),  # noqa: B008
 ) -> None:
     """Read the subtitles beside the videos of WORK, every line said once.
 
     Args:
         work: work folder whose videos were scanned by a run.
         name: of the artefact.
-        settings: --recipe, and single settings of it.
+        max_skipped: share of the videos that may be skipped.
+        retry: reasons of skips that are tried again; all for every one.
+        settings: how captions are read.
     """
     from tellvision import stages
 
-    _stage(work, name, 0, lambda at, update: stages.read_captions(at, settings.captions, update), "captions")
+    with _at(work, name, max_skipped=max_skipped, retry=retry) as at, Progress().stage("captions") as update:
+        stages.read_captions(at, settings, update)
 
 
 def clips(
     work: Work,
     *,
     name: str = "main",
-    settings: Settings = LAPTOP,
+    max_skipped: float = 0.9,
+    settings: ClipSettings = ClipConfig(),  # noqa: B008
 ) -> None:
     """Cut a clip for every caption of WORK.
 
     Args:
         work: work folder with captions.
         name: of the artefact.
-        settings: --recipe, and single settings of it.
+        max_skipped: share of the videos that may be skipped.
+        settings: how clips are cut.
     """
     from tellvision import stages
 
-    _stage(work, name, 0, lambda at, update: stages.cut_clips(at, settings.clips, update), "clips")
+    with _at(work, name, max_skipped=max_skipped) as at, Progress().stage("clips") as update:
+        stages.cut_clips(at, settings, update)
 
 
 def features(
@@ -164,7 +183,9 @@ def features(
     *,
     name: str = "main",
     workers: int = WORKERS,
-    settings: Settings = LAPTOP,
+    max_skipped: float = 0.9,
+    retry: tuple[str, ...] = (),
+    settings: FeatureSettings = FeatureConfig(),  # noqa: B008
 ) -> None:
     """Turn the pictures of WORK's videos into tracks of vectors.
 
@@ -172,25 +193,29 @@ def features(
         work: work folder with clips.
         name: of the artefact.
         workers: processes.
-        settings: --recipe, and single settings of it.
+        max_skipped: share of the videos that may be skipped.
+        retry: reasons of skips that are tried again; all for every one.
+        settings: how pictures become vectors.
     """
     from tellvision import stages
 
-    _stage(
-        work, name, workers, lambda at, update: stages.extract_tracks(at, settings.features, update), "features"
-    )
+    opened = _at(work, name, workers=workers, max_skipped=max_skipped, retry=retry)
+    with opened as at, Progress().stage("features") as update:
+        stages.extract_tracks(at, settings, update)
 
 
-def pairs(work: Work, *, name: str = "main") -> None:
+def pairs(work: Work, *, name: str = "main", max_skipped: float = 0.9) -> None:
     """Pool the tracks of WORK over its clips.
 
     Args:
         work: work folder with clips and features.
         name: of the artefact.
+        max_skipped: share of the videos that may be skipped.
     """
     from tellvision import stages
 
-    _stage(work, name, 0, stages.join_pairs, "pairs")
+    with _at(work, name, max_skipped=max_skipped) as at, Progress().stage("pairs") as update:
+        stages.join_pairs(at, update)
 
 
 def train(
@@ -214,7 +239,7 @@ def train(
     """
     from tellvision import pipeline
 
-    with _at(work, name, 0) as at:
+    with _at(work, name) as at:
         counts = pipeline.learn(at, settings, held_out_file=held_out, start=start, progress=Progress())
     _print(counts, json, pipeline.spoken_retrieval(counts["retrieval"]) or counts["why"])
 
@@ -229,7 +254,7 @@ def index(work: Work, *, model: str | None = None, name: str = "main") -> None:
     """
     from tellvision import pipeline
 
-    with _at(work, name, 0) as at:
+    with _at(work, name) as at:
         pipeline.build_index(at, given=model, progress=Progress())
 
 
@@ -307,19 +332,14 @@ def doctor(*, json: bool = False) -> None:
 
 
 @contextmanager
-def _at(work: Path, name: str, workers: int) -> Iterator[Any]:
+def _at(work: Path, name: str, **options: Any) -> Iterator[Any]:
     from tellvision.stages import Workplace
-    from tellvision.store import Ledger
+    from tellvision.store import LEDGER, Ledger
 
-    if not (work / "ledger.sqlite").exists():
+    if not (work / LEDGER).exists():
         raise InputError(f"{work} is no work folder: begin with `tellvision run VIDEOS --out {work}`")
     with Ledger(work) as ledger:
-        yield Workplace(work=work, ledger=ledger, name=name, workers=workers)
-
-
-def _stage(work: Path, name: str, workers: int, stage: Callable[[Any, Any], Any], title: str) -> None:
-    with _at(work, name, workers) as at, Progress().stage(title) as update:
-        stage(at, update)
+        yield Workplace(work=work, ledger=ledger, name=name, **options)
 
 
 def _print(value: Any, as_json: bool, text: str) -> None:

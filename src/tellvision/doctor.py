@@ -121,9 +121,10 @@ def _python() -> str:
 def _torch() -> str:
     import torch
 
+    from tellvision.vision.extractors.efficientnet_lite import has_bfloat16
+
     devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    cpu = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    bf16 = torch.cuda.is_bf16_supported() if devices else cpu
+    bf16 = torch.cuda.is_bf16_supported() if devices else has_bfloat16()
     return (
         f"{torch.__version__}, {torch.get_num_threads()} threads, {', '.join(devices) or 'no CUDA device'}, "
         f"bf16 {'supported' if bf16 else 'not supported: float32 is used'}"

@@ -103,6 +103,7 @@ class Frames:
             stream = container.streams.video[0]
             stream.thread_type = "NONE"  # one thread a process: the runner keeps the cores busy
             expected = (container.duration or 0) / av.time_base
+            latest = min(LONGEST, expected + 60) if expected > 0 else LONGEST
             start, shown, error = _start(container), None, None
             frames = container.decode(stream)
             while True:
@@ -116,7 +117,7 @@ class Frames:
                 if frame.time is None:
                     continue
                 begins = frame.time - start
-                if begins > LONGEST:
+                if begins > latest:
                     error = ValueError(f"a frame at {begins:.0f} s")
                     break
                 if shown is not None and begins > row / self.fps + ROUNDED:
@@ -128,7 +129,7 @@ class Frames:
             if shown is None:
                 raise Skip("no_frames", f"{self.path.name}: {_reason(error) if error else 'no frame in it'}")
             picture = self._scaled(shown)
-            while row == 0 or min(ends, LONGEST) > row / self.fps + ROUNDED:
+            while row == 0 or min(ends, latest) > row / self.fps + ROUNDED:
                 yield picture
                 row += 1
         if error is not None or ends < expected - 2.0:
@@ -139,7 +140,7 @@ class Frames:
 
 
 def _rgb(path: Path, frame: av.VideoFrame, width: int, height: int) -> np.ndarray:
-    """(height, width, 3) uint8, turned as the file says: what a telephone filmed upright lies on its side in it."""
+    """(height, width, 3) uint8, turned as the file says: upright films of telephones lie on their side in it."""
     turns = _quarter_turns(frame)
     if turns % 2:
         width, height = height, width

@@ -35,6 +35,16 @@ class Recipe:
     max_skipped: float = 0.9
     """Share of the videos that a stage may skip before the run stops."""
 
+    def __post_init__(self) -> None:
+        if self.dim < 1:
+            raise InputError(f"--dim is the width of the joint space, at least 1, got {self.dim}")
+        if not 0 <= self.max_skipped <= 1:
+            raise InputError(f"--max-skipped is a share, 0 to 1, got {self.max_skipped}")
+        if self.text.tokens == "words":
+            raise InputError(
+                "--text.tokens words needs a table of word vectors: train with it from Python (docs/training.md)"
+            )
+
 
 def laptop() -> Recipe:
     """Tens to thousands of videos on two cores in minutes: a narrow space, small batches, large steps."""

@@ -35,14 +35,6 @@ class Skip(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """An interval of a video, in seconds; `end` is never before `start`."""
-
-    start: float
-    end: float
-
-
-@dataclass(frozen=True, slots=True)
 class Word:
     """A word and when it begins to be said, in seconds."""
 

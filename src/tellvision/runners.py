@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import traceback
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -18,8 +19,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from tellvision.records import InputError, Skip
-from tellvision.store.ledger import Ledger, Row, counts
-from tellvision.store.manifests import MANIFEST, digest, read_manifest, write_manifest
+from tellvision.store import MANIFEST, Ledger, Row, counts, digest, is_current, write_manifest
 
 Payload = TypeVar("Payload")
 Output = TypeVar("Output")
@@ -58,6 +58,9 @@ class Writer(Protocol):
     def append(self, item: str, fingerprint: str, rows: Any) -> int:
         """Take the output of one item; returns its number of rows."""
 
+    def has_output(self) -> bool:
+        """Whether anything was written before; asked before `open`."""
+
     def commit(self) -> None:
         """Put what was appended on disk."""
 
@@ -87,7 +90,8 @@ def map_items(
         workers: processes; 0 works in this one.
 
     A process that dies takes nothing with it: its items are tried once more, each alone, and one
-    that kills its process again is skipped as `worker_died`.
+    that kills its process again is skipped as `worker_died`. One on which `work` fails in a way that it
+    does not know is skipped as `worker_failed`, with the error: a strange file does not end a run.
     """
     if workers == 0:
         for item, payload in items:
@@ -147,6 +151,12 @@ def _guarded(work: Callable[[Payload], Result[Output]], payload: Payload) -> Res
         return work(payload)
     except Skip as skip:
         return skip
+    except InputError:
+        raise
+    except Exception as error:  # whatever a library makes of a strange file
+        *_, frame = traceback.extract_tb(error.__traceback__)
+        where = f"{Path(frame.filename).name}:{frame.lineno}"
+        return Skip("worker_failed", f"{type(error).__name__} at {where}: {error}".partition("\n")[0])
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
@@ -199,6 +209,7 @@ def advance(
     payload: Callable[[str], Payload],
     function: Callable[[Payload], Result[Output]],
     workers: int = 0,
+    retry: Collection[str] = (),
     progress: ProgressCallback = no_progress,
 ) -> dict[str, Row]:
     """Bring `stage` up to date and return its items as the ledger now has them.
@@ -212,15 +223,17 @@ def advance(
         payload: gives what `function` needs for an item; called as late as possible.
         function: see `map_items`.
         workers: see `map_items`.
+        retry: reasons, or `all`: items that were skipped for one of them are worked on again.
         progress: told of items done and items in all, what was done before included.
     """
     folder = work / stage.name
-    if not folder.exists():  # or thrown away by hand: then its items are as good as new
+    if not writer.has_output():  # or thrown away by hand: then its items are as good as new
         ledger.forget(stage.name, list(ledger.rows(stage.name)))
+    ledger.forget(stage.name, [i for i, row in ledger.rows(stage.name).items() if _again(row, retry)])
     rows = ledger.rows(stage.name)
     todo = [i for i, fingerprint in wanted.items() if i not in rows or rows[i].fingerprint != fingerprint]
     gone = [i for i in rows if i not in wanted]
-    if not todo and not gone and _is_closed(stage, folder):
+    if not todo and not gone and is_current(folder, stage.config, stage.inputs):
         return rows
     (folder / MANIFEST).unlink(missing_ok=True)
     writer.open({i: row.fingerprint for i, row in rows.items()})
@@ -256,6 +269,10 @@ def advance(
     return rows
 
 
+def _again(row: Row, retry: Collection[str]) -> bool:
+    return row.status == "skipped" and ("all" in retry or row.reason in retry)
+
+
 def _take_over(
     stage: Stage,
     ledger: Ledger,
@@ -285,13 +302,6 @@ def _row(item: str, fingerprint: str, result: Result[Any] | Skip, writer: Writer
     return replace(row, status="skipped", reason=result.skip.reason, detail=result.skip.detail)
 
 
-def _is_closed(stage: Stage, folder: Path) -> bool:
-    if not (folder / MANIFEST).exists():
-        return False
-    manifest = read_manifest(folder)
-    return bool(manifest["config"] == stage.config and manifest["inputs"] == stage.inputs)
-
-
 def require_share(stage: str, rows: Mapping[str, Row], max_skipped: float) -> None:
     """Stop where more than `max_skipped` of a stage's items could not be used.
 
@@ -305,5 +315,5 @@ def require_share(stage: str, rows: Mapping[str, Row], max_skipped: float) -> No
         example = f"{skipped[0].item}: {skipped[0].detail}"
         raise InputError(
             f"{stage}: {len(skipped)} of {len(rows)} cannot be used ({listed}), e.g. {example}; "
-            f"mend them, or allow more than {max_skipped:.0%} with --max-skipped"
+            f"mend them and run again with --retry REASON, or allow more than {max_skipped:.0%} with --max-skipped"
         )

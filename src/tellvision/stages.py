@@ -9,6 +9,7 @@ change starts nothing behind it.
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -22,11 +23,20 @@ from tellvision import store
 from tellvision.corpus import subtitles
 from tellvision.corpus.captions import CaptionConfig, captions_of
 from tellvision.corpus.clips import ClipConfig, clips_of
-from tellvision.corpus.collect.folder import VIDEOS, VideoFile, describe, scan
+from tellvision.corpus.collect.folder import VIDEOS, VideoFile, describe, file_state, scan
 from tellvision.embedding.pairs import PairWriter, VideoPairs, join
 from tellvision.records import Caption, InputError, Skip
 from tellvision.runners import ProgressCallback, Result, Stage, advance, no_progress, require_share
-from tellvision.store import ArrayReader, ArrayWriter, Ledger, Row, TableWriter, read_manifest, read_table
+from tellvision.store import (
+    ArrayReader,
+    ArrayWriter,
+    Ledger,
+    Row,
+    TableWriter,
+    read_manifest,
+    read_table,
+    runs_of,
+)
 from tellvision.vision.extractors import FeatureConfig
 from tellvision.vision.extractors import find as find_extractor
 from tellvision.vision.features import Job, extract
@@ -64,6 +74,7 @@ class Workplace:
         name: of the artefacts in each stage's folder.
         workers: processes for what is heavy; 0 works in this one.
         max_skipped: share of its items that a stage may skip.
+        retry: reasons (or `all`) of skips that are tried again.
     """
 
     work: Path
@@ -71,32 +82,62 @@ class Workplace:
     name: str = "main"
     workers: int = 0
     max_skipped: float = 0.9
+    retry: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"\w[\w.-]*", self.name):
+            raise InputError(f"--name {self.name!r} has to be letters, digits, '.', '_' and '-'")
+        if self.workers < 0:
+            raise InputError(f"--workers {self.workers} has to be 0 (work in this process) or more")
 
     def folder(self, stage: str) -> Path:
         """The folder of a stage's artefact."""
         return self.work / stage / self.name
 
     def hash_of(self, stage: str) -> str:
-        """The hash of a finished stage's manifest."""
-        return str(read_manifest(self.folder(stage))["hash"])
+        """The hash of a finished stage's manifest; `videos` has no name of its own."""
+        return str(read_manifest(self.work / "videos" if stage == "videos" else self.folder(stage))["hash"])
+
+    def require_current(self, stage: str) -> None:
+        """See to it that `stage` was made from what lies there now, back to the videos.
+
+        Raises:
+            InputError: it is unfinished, or older than what it is made from.
+        """
+        made_from = {} if stage == "videos" else read_manifest(self.folder(stage))["inputs"]
+        for name, known in made_from.items():
+            self.require_current(name)
+            if self.hash_of(name) != known:
+                raise InputError(
+                    f"{name} changed since {stage} was made: run `tellvision {stage} {self.work}` first"
+                )
 
 
 def scan_videos(at: Workplace, videos: Path, progress: ProgressCallback = no_progress) -> dict[str, Row]:
     """`videos/`: every video below the folder `videos`, probed; subtitles are looked for later."""
     files = {file.video_id: file for file in scan(videos)}
-    stage = Stage(name="videos", config={"folder": str(videos.absolute())}, inputs={}, commit_every=MANY)
     rows = advance(
-        stage,
+        _videos_stage(videos),
         at.work,
         at.ledger,
         TableWriter(at.work / "videos", VIDEOS, key="id"),
-        wanted={i: stage.fingerprint(str(f.path), f.size, f.modified) for i, f in files.items()},
+        wanted={i: video_fingerprint(videos, file) for i, file in files.items()},
         payload=files.__getitem__,
         function=describe,
+        retry=at.retry,
         progress=progress,
     )
     require_share("videos", rows, at.max_skipped)
     return rows
+
+
+def _videos_stage(videos: Path) -> Stage:
+    return Stage(name="videos", config={"folder": str(videos.absolute())}, inputs={}, commit_every=MANY)
+
+
+def video_fingerprint(videos: Path, file: VideoFile) -> str:
+    """What changes when a file of the folder `videos` has to be looked at again."""
+    return _videos_stage(videos).fingerprint(str(file.path), file.size, file.modified)
 
 
 def videos_table(work: Path) -> pa.Table:
@@ -132,6 +173,7 @@ def read_captions(
         wanted={i: stage.fingerprint(_states(file)) for i, file in files.items()},
         payload=lambda i: _Narrated(i, files[i].subtitles, config),
         function=_captions_of_video,
+        retry=at.retry,
         progress=progress,
     )
     if rows and all(row.reason == "no_subtitles" for row in rows.values()):
@@ -144,7 +186,7 @@ def read_captions(
 
 
 def _states(file: VideoFile) -> list[tuple[str, int, int]]:
-    return [(path.name, state.st_size, state.st_mtime_ns) for path in file.subtitles for state in [path.stat()]]
+    return [(path.name, *file_state(path)) for path in file.subtitles]
 
 
 def _captions_of_video(job: _Narrated) -> Result[pa.Table]:
@@ -160,7 +202,7 @@ def _captions_of_video(job: _Narrated) -> Result[pa.Table]:
         captions = captions_of(job.video_id, cues, subtitles.source_of(path), job.config)
         if captions:
             table = store.to_table(captions, CAPTIONS)
-            return Result(table, _digest(table), dropped={"bad_times": num_bad} if num_bad else {})
+            return Result(table, _content_of(table), dropped={"bad_times": num_bad} if num_bad else {})
         problem = problem or Skip("empty_subtitles", f"{path.name} says nothing")
     assert problem is not None
     raise problem
@@ -168,6 +210,7 @@ def _captions_of_video(job: _Narrated) -> Result[pa.Table]:
 
 def cut_clips(at: Workplace, config: ClipConfig, progress: ProgressCallback = no_progress) -> dict[str, Row]:
     """`clips/NAME/`: each caption's clip, grown to the minimum length."""
+    at.require_current("captions")
     said = {i: row for i, row in at.ledger.rows(f"captions/{at.name}").items() if row.rows}
     durations = dict(zip(*(videos_table(at.work)[c].to_pylist() for c in ("id", "duration")), strict=True))
     stage = Stage(
@@ -185,6 +228,7 @@ def cut_clips(at: Workplace, config: ClipConfig, progress: ProgressCallback = no
         wanted={i: stage.fingerprint(said[i].output, durations[i]) for i in slices.ids if i in said},
         payload=lambda i: (slices[i], durations[i] or None),
         function=partial(_clips_of_video, config),
+        retry=at.retry,
         progress=progress,
     )
     require_share("clips", rows, at.max_skipped)
@@ -197,13 +241,14 @@ def _clips_of_video(config: ClipConfig, job: tuple[pa.Table, float | None]) -> R
     if not clips:
         raise Skip("no_clips", ", ".join(f"{n} {reason}" for reason, n in dropped.items()))
     table = store.to_table(clips, CLIPS)
-    return Result(table, _digest(table), dropped=dropped)
+    return Result(table, _content_of(table), dropped=dropped)
 
 
 def extract_tracks(
     at: Workplace, config: FeatureConfig, progress: ProgressCallback = no_progress
 ) -> dict[str, Row]:
     """`features/NAME/`: a track for every video that has clips; a renamed video keeps its track."""
+    at.require_current("clips")
     extractor = find_extractor(config.backbone)
     narrated = [i for i, row in at.ledger.rows(f"clips/{at.name}").items() if row.rows]
     table = videos_table(at.work)
@@ -211,7 +256,7 @@ def extract_tracks(
     stage = Stage(
         name=f"features/{at.name}",
         config=asdict(config) | {"fps": extractor.fps, "dim": extractor.dim, "weights": extractor.weights},
-        inputs={"videos": read_manifest(at.work / "videos")["hash"]},
+        inputs={"videos": at.hash_of("videos")},
     )
     rows = advance(
         stage,
@@ -222,6 +267,7 @@ def extract_tracks(
         payload=lambda i: Job(Path(videos[i]["path"]), config.backbone),
         function=extract,
         workers=at.workers,
+        retry=at.retry,
         progress=progress,
     )
     require_share("features", rows, at.max_skipped)
@@ -230,6 +276,8 @@ def extract_tracks(
 
 def join_pairs(at: Workplace, progress: ProgressCallback = no_progress) -> dict[str, Row]:
     """`pairs/NAME/`: every clip's track pooled, beside what is said in it."""
+    at.require_current("clips")
+    at.require_current("features")
     seen = {i: row for i, row in at.ledger.rows(f"features/{at.name}").items() if row.rows}
     cut = at.ledger.rows(f"clips/{at.name}")
     track = read_manifest(at.folder("features"))
@@ -249,6 +297,7 @@ def join_pairs(at: Workplace, progress: ProgressCallback = no_progress) -> dict[
         wanted={i: stage.fingerprint(cut[i].output, seen[i].output) for i in sorted(slices.ids) if i in seen},
         payload=lambda i: (slices[i], tracks[i]),
         function=partial(_pairs_of_video, fps),
+        retry=at.retry,
         progress=progress,
     )
     require_share("pairs", rows, at.max_skipped)
@@ -265,12 +314,9 @@ class _Slices:
 
     def __init__(self, table: pa.Table) -> None:
         self._table = table
-        ids = table["video_id"].combine_chunks().dictionary_encode()
-        codes = ids.indices.to_numpy()
-        starts = np.flatnonzero(np.diff(codes, prepend=-1))
-        names = ids.dictionary.to_pylist()
-        ends = [*starts[1:].tolist(), len(codes)]
-        self._ranges = {names[codes[s]]: (s, e) for s, e in zip(starts.tolist(), ends, strict=True)}
+        names, offsets = runs_of(table)
+        starts, ends = offsets[:-1].tolist(), offsets[1:].tolist()
+        self._ranges = {name: (s, e) for name, s, e in zip(names, starts, ends, strict=True)}
 
     @property
     def ids(self) -> list[str]:
@@ -282,7 +328,7 @@ class _Slices:
         return self._table.slice(start, end - start)
 
 
-def _digest(table: pa.Table) -> str:
+def _content_of(table: pa.Table) -> str:
     values: list[Any] = [table.column(name).to_pylist() for name in table.schema.names]
     return hashlib.sha256(repr(values).encode()).hexdigest()[:16]
 

@@ -5,11 +5,13 @@
     tokenizer.json       with word pieces: the tokenizer
 
 Each file is written whole or not at all; the weights carry a hash of the configuration they belong to,
-so that files of two different models are never mistaken for one.
+so that weights are never read with the configuration of another model.
 """
 
+import hashlib
 import importlib.util
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -36,7 +38,8 @@ Words = str | Path | Mapping[str, ArrayLike] | WordVectors
 def save(model: TextVideoModel, folder: Path, extra: dict[str, Any] | None = None) -> None:
     """Write `model` to `folder`, over what stands there.
 
-    Killed between two files, the folder still loads: the new weights with the `extra` of before.
+    Killed between two files, the folder loads as the new weights with the `extra` of before; where the
+    configuration has changed it does not load, and says that it has to be saved again.
 
     Args:
         model: on any device.
@@ -57,12 +60,23 @@ def save(model: TextVideoModel, folder: Path, extra: dict[str, Any] | None = Non
     atomic_write(folder / CONFIG, json.dumps(about, indent=1, sort_keys=True, ensure_ascii=False).encode())
 
 
+def weights_hash(folder: Path) -> str:
+    """sha256 of the weights' file in `folder` (64 hex digits)."""
+    known = hashlib.sha256()
+    with (folder / WEIGHTS).open("rb") as file:
+        while block := file.read(1 << 20):
+            known.update(block)
+    return known.hexdigest()
+
+
 def load(source: str | Path, words: Words | None = None) -> TextVideoModel:
     """The model of a checkpoint.
 
     Args:
-        source: a folder that `save` wrote; or, where no such path exists and `huggingface_hub` is
-            installed, the id of a model on the hub (`owner/name`), which is fetched.
+        source: a folder that `save` wrote; or the id of a model on the hub, a text of the form
+            `owner/name`, which is fetched if `huggingface_hub` is installed, and said so on stderr.
+            What exists here, a `Path`, what begins with `.`, `/` or `~`, or has a folder of this
+            machine before the `/`, is never asked of the hub.
         words: only where the checkpoint refers to an outside table: the path of a word2vec .bin or GloVe
             text file, or {word: (e,) array}.
 
@@ -74,6 +88,8 @@ def load(source: str | Path, words: Words | None = None) -> TextVideoModel:
     """
     folder = Path(source)
     if not folder.exists():
+        if not _may_be_hub_id(source):
+            raise InputError(f"there is no checkpoint at {source}")
         folder = _fetch(str(source))
     about = read_config(folder)
     config = from_dict(about["model"])
@@ -120,7 +136,11 @@ def _assemble(
             marked = (file.metadata() or {}).get("model")
         weights = safetensors.torch.load_file(path)
     except (OSError, SafetensorError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from None
+        again = "train again: tellvision train WORK (or bring a whole copy, if it was made elsewhere)"
+        if not path.exists():
+            raise InputError(f"{path} is missing: {again}") from None
+        reason = (str(error).splitlines() or ["no reason"])[0]
+        raise InputError(f"{path} cannot be read ({reason}): delete it and {again}") from None
     weights = {name: value.float() for name, value in weights.items()}
     with torch.device("meta"):  # nothing is drawn at random only to be overwritten
         model = TextVideoModel(config, text, weights.get("word_table"), words)
@@ -156,16 +176,23 @@ def _read_text(path: Path) -> str:
         raise InputError(f"{path} cannot be read, a checkpoint needs it: {error}") from None
 
 
+def _may_be_hub_id(source: str | Path) -> bool:
+    """Whether `source`, which does not exist here, may be meant for the hub: a mistyped path stays here."""
+    if isinstance(source, Path) or source.startswith((".", "/", "~")):
+        return False
+    owner, _, name = source.partition("/")
+    return bool(owner and name) and "/" not in name and not Path(owner).exists()
+
+
 def _fetch(name: str) -> Path:
     """The folder of a model on the hub, fetched."""
     nothing = f"there is no checkpoint at {name}"
-    if name.count("/") != 1 or name.startswith((".", "/", "~")):
-        raise InputError(nothing)
     if importlib.util.find_spec("huggingface_hub") is None:
         raise InputError(f"{nothing}; if it is the id of a model on the hub: pip install huggingface_hub")
     import huggingface_hub
     from huggingface_hub.errors import HfHubHTTPError
 
+    print(f"{name} is no folder here; asking the model hub for it", file=sys.stderr)
     try:
         return Path(huggingface_hub.snapshot_download(name, allow_patterns=[WEIGHTS, CONFIG, TOKENIZER]))
     except (OSError, ValueError, HfHubHTTPError) as error:

@@ -4,6 +4,7 @@ Nothing heavy is imported here, so that the command line shows every field witho
 """
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -134,6 +135,8 @@ class TrainConfig:
         for name in ("epochs", "videos_per_batch", "pairs_per_video", "learning_rate", "decay", "min_videos"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} is above 0, got {getattr(self, name)}")
+        if not (math.isfinite(self.margin) and math.isfinite(self.learning_rate)):
+            raise InputError(f"margin and learning_rate are numbers, got {self.margin} and {self.learning_rate}")
         for name in ("same_video", "held_out"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name} is a share, 0 or more and below 1, got {getattr(self, name)}")

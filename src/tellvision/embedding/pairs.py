@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from tellvision.records import Skip
 from tellvision.runners import Result
-from tellvision.store import ArrayReader, ArrayWriter, TableWriter, digest, read_table
+from tellvision.store import ArrayReader, ArrayWriter, TableWriter, digest, read_table, runs_of
 from tellvision.vision.features import pool_clips
 
 PAIRS = pa.schema(
@@ -92,6 +92,10 @@ class PairWriter:
         """Leave only `items`."""
         return self._table.close(items) | self._arrays.close(items)
 
+    def has_output(self) -> bool:
+        """Whether anything was written here before."""
+        return self._table.has_output() and self._arrays.has_output()
+
     def release(self) -> None:
         """Let go of the files."""
         self._arrays.release()
@@ -111,11 +115,7 @@ class Pairs:
         self.table = read_table(folder)
         self._arrays = ArrayReader(folder)
         self.dim = self._arrays.dim
-        ids = self.table["video_id"].combine_chunks().dictionary_encode()
-        codes = ids.indices.to_numpy()
-        first = np.flatnonzero(np.diff(codes, prepend=-1)) if len(codes) else np.empty(0, np.int64)
-        self.videos: list[str] = ids.dictionary.take(pa.array(codes[first])).to_pylist()
-        self.offsets = np.append(first, len(codes))
+        self.videos, self.offsets = runs_of(self.table)
 
     def __len__(self) -> int:
         return self.table.num_rows
@@ -136,7 +136,7 @@ class Pairs:
         places = [i for i, v in enumerate(self.videos) if v in wanted]
         clips = [np.arange(self.offsets[i], self.offsets[i + 1]) for i in places]
         table = self.table.take(np.concatenate(clips) if clips else np.empty(0, np.int64))
-        return table, self._arrays.gather(self.videos[i] for i in places)[0]
+        return table, self._arrays.gather(self.videos[i] for i in places)
 
 
 @dataclass(frozen=True)
@@ -180,8 +180,9 @@ class Batches:
     ) -> None:
         self._pairs, self._tokens = pairs, tokens
         self._videos_per_batch, self._pairs_per_video, self._seed = videos_per_batch, pairs_per_video, seed
+        # By name: the place in the table depends on whether a video was there from the beginning.
         wanted = set(videos)
-        places = [i for i, v in enumerate(pairs.videos) if v in wanted]
+        places = [i for _, i in sorted((v, i) for i, v in enumerate(pairs.videos) if v in wanted)]
         choices = [(i, np.flatnonzero(usable[pairs.offsets[i] : pairs.offsets[i + 1]])) for i in places]
         self._choices = [(i, clips) for i, clips in choices if len(clips)]
 

@@ -1,7 +1,8 @@
 """The training loop: pairs in, a checkpoint out (paper, section 4.2).
 
     runs/NAME/   model.safetensors, config.json, tokenizer.json (see checkpoint.py), metrics.jsonl (a line
-                 per epoch), state.pt (where a killed run goes on; gone once it has ended)
+                 per epoch), held_out.txt (ids that were kept out), state.pt (the end of an epoch, from
+                 which a killed run goes on)
 
 The same pairs, configuration and seed give the same weights on the same machine, also when the run was
 killed in between.
@@ -31,7 +32,8 @@ from tellvision.store import atomic_write, digest
 
 STATE = "state.pt"
 METRICS = "metrics.jsonl"
-SAVE_EVERY = 10.0  # seconds between two states: what a kill costs at the most
+HELD_OUT = "held_out.txt"
+SAVE_EVERY = 10.0  # seconds that pass between two states, at least; the last epoch's is always kept
 
 EpochCallback = Callable[[int, int, dict[str, float]], None]  # epochs done, epochs in all, what was measured
 
@@ -53,7 +55,7 @@ def train(
     *,
     videos: Collection[str],
     start: TextVideoModel | None = None,
-    on_epoch: EpochCallback = lambda done, total, measured: None,
+    on_epoch: EpochCallback = lambda *_: None,
 ) -> TextVideoModel:
     """Train on the pairs of `videos`, write the run to `folder`, and return the model.
 
@@ -107,7 +109,7 @@ def train(
             raise InputError(
                 f"the loss is no number after epoch {epoch + 1}: try --train.learning-rate {rate / 10:g}"
             )
-        loop.end_epoch(epoch, measured)
+        loop.end_epoch(epoch, measured, last=epoch + 1 == config.epochs)
         num_pairs = batches.num_videos * config.pairs_per_video
         on_epoch(
             epoch + 1, config.epochs, measured | {"pairs_per_second": num_pairs / (time.perf_counter() - began)}
@@ -115,9 +117,26 @@ def train(
 
     model.eval()
     checkpoint.save(model, folder, {"train": asdict(config), "num_videos": batches.num_videos})
+    return model
+
+
+def end(folder: Path) -> None:
+    """Take away what only a killed run needs: for whoever closes the run, once it is measured."""
     for left in (STATE, f"{STATE}.tmp"):  # the second one where a kill came while it was written
         (folder / left).unlink(missing_ok=True)
-    return model
+
+
+def write_held_out(folder: Path, videos: Collection[str]) -> None:
+    """Keep beside a run which videos it was not trained on."""
+    atomic_write(folder / HELD_OUT, "".join(f"{video}\n" for video in sorted(videos)).encode())
+
+
+def read_held_out(folder: Path) -> set[str]:
+    """The videos that the run in `folder` was not trained on; InputError where there is no run."""
+    try:
+        return set((folder / HELD_OUT).read_text(encoding="utf-8").split("\n")) - {""}
+    except FileNotFoundError:
+        raise InputError(f"{folder} holds no run: begin with `tellvision run VIDEOS --out WORK`") from None
 
 
 class _Loop:
@@ -145,10 +164,10 @@ class _Loop:
         self._lines = state["lines"]
         return int(state["epoch"])
 
-    def end_epoch(self, epoch: int, measured: dict[str, float]) -> None:
+    def end_epoch(self, epoch: int, measured: dict[str, float], *, last: bool) -> None:
         self._lines.append(json.dumps({"epoch": epoch + 1} | measured))
         atomic_write(self._metrics, "".join(line + "\n" for line in self._lines).encode())
-        if time.monotonic() - self._saved < SAVE_EVERY:
+        if not last and time.monotonic() - self._saved < SAVE_EVERY:
             return
         buffer = io.BytesIO()
         state = {name: part.state_dict() for name, part in self._parts.items()}

@@ -1,8 +1,8 @@
 """Retrieval on videos that training never saw: each caption asks for its own clip (paper, section 5.1).
 
 Candidates are all clips of the held-out videos with a known word. Ties count against the model. Beside
-the figures stand chance and a shuffled control: the same vectors, each caption given another clip's
-place as the right one, which any leak in the measure would lift above chance.
+the figures stand chance and a shuffled control: the same vectors, each caption given a clip at
+random as the right one, which any leak in the measure would lift above chance.
 """
 
 from collections.abc import Collection
@@ -34,7 +34,7 @@ def retrieval(
     if len(known) < 2:
         return None
     text_vectors = model.encode_text([texts[i] for i in known])
-    clip_vectors = model.embed_clips(rows[known].astype(np.float32))
+    clip_vectors = model.embed_clips(rows[known])
     right = np.arange(len(known))
     shuffled = np.random.default_rng(seed).permutation(len(known))
     return {

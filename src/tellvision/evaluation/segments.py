@@ -23,6 +23,7 @@ from tellvision import metrics
 from tellvision.embedding import checkpoint
 from tellvision.embedding.model import TextVideoModel
 from tellvision.embedding.pairs import Pairs
+from tellvision.embedding.train import read_held_out
 from tellvision.records import InputError
 
 REPORTED = ("R@1", "R@5", "R@10", "MedR")
@@ -92,9 +93,8 @@ def evaluate(work: Path, truth: Path, *, model: str | None = None, name: str = "
         InputError: no model, no held-out video in the truth.
     """
     run = work / "runs" / name
-    pairs = Pairs(work / "pairs" / name)
-    held_out = set((run / "held_out.txt").read_text(encoding="utf-8").split("\n")) & set(pairs.videos)
-    candidates = [segment for segment in read_truth(truth) if segment.video_id in held_out]
+    kept_out, pairs = read_held_out(run), Pairs(work / "pairs" / name)
+    candidates = [segment for segment in read_truth(truth) if segment.video_id in kept_out & set(pairs.videos)]
     if not candidates:
         raise InputError(f"--truth {truth}: none of its videos is held out in {work}")
     network = checkpoint.load(model or run)
@@ -148,7 +148,7 @@ def _scores(
 ) -> tuple[np.ndarray, float]:
     """(texts, candidates) float32, -inf where a candidate has no clip; and the share that has one."""
     table, rows = pairs.select({segment.video_id for segment in candidates})
-    similarity = model.encode_text(texts) @ model.embed_clips(rows.astype(np.float32)).T
+    similarity = model.encode_text(texts) @ model.embed_clips(rows).T
     videos = np.array(table["video_id"].to_pylist())
     middles = (table["start"].to_numpy() + table["end"].to_numpy()) / 2
     scores = np.full((len(texts), len(candidates)), -np.inf, np.float32)

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from tellvision import media, metrics
 from tellvision.records import Hit, Skip
 from tellvision.search import Index, TextModel
-from tellvision.search.ranking import best
+from tellvision.search.ranking import best, same_moment
 
 STILLS = 12
 QUESTIONS = 6
@@ -50,8 +50,8 @@ class Found:
 
     Attributes:
         still: the clip.
-        right: `moment` where it overlaps the clip that was asked for, `video` where only the video is
-            right, else empty.
+        right: `moment` where it shows the clip that was asked for, as a search would say
+            (`same_moment`), `video` where only the video is right, else empty.
     """
 
     still: Still
@@ -66,7 +66,7 @@ class Question:
         asked: the clip whose text is the question.
         rank: of that clip among the candidates, ties against it.
         candidates: all clips of held-out videos.
-        hits: the best moments; of those that overlap, the best.
+        hits: the best moments, each told once.
     """
 
     asked: Still
@@ -118,7 +118,7 @@ def _question(index: Index, model: TextModel, row: int, candidates: np.ndarray) 
     hits: list[Hit] = []
     for place, score in zip(*best(scores, len(scores)), strict=True):
         hit = index.hit(int(candidates[place]), score)
-        if not any(_overlap(hit, better) for better in hits):
+        if not any(same_moment(hit, better) for better in hits):
             hits.append(hit)
         if len(hits) == HITS:
             break
@@ -129,14 +129,7 @@ def _question(index: Index, model: TextModel, row: int, candidates: np.ndarray) 
 def _right(hit: Hit, asked: Hit) -> str:
     if hit.video_id != asked.video_id:
         return ""
-    return "moment" if _overlap(hit, asked) else "video"
-
-
-def _overlap(a: Hit, b: Hit) -> bool:
-    """Whether both show the same moment; a clip without length overlaps itself."""
-    if a.video_id != b.video_id:
-        return False
-    return min(a.end, b.end) > max(a.start, b.start) or (a.start, a.end) == (b.start, b.end)
+    return "moment" if same_moment(hit, asked) else "video"
 
 
 def _still(index: Index, hit: Hit) -> Still:

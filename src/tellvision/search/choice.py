@@ -9,8 +9,9 @@ all held-out clips. Beside each picture stands its control: its vectors on shuff
 The metrics are those of the paper's section 6, ties against the system.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -114,11 +115,15 @@ def draw_questions(captions: pa.Table, clips: pa.Table) -> Questions:
         rows_of.setdefault(video, []).append(row)
     starts, ends = (clips[side].to_numpy() for side in ("start", "end"))
     held = []  # (line, rows of clips that hold it)
-    for number, line in enumerate(lines):
-        rows: Any = np.array(rows_of.get(line["video_id"], []), np.int64)
-        rows = rows[(starts[rows] <= line["start"]) & (line["end"] <= ends[rows])]
-        if len(rows) and len(line["text"].split()) >= FEWEST_WORDS:
-            held.append((number, rows.tolist()))
+    for video, numbered in groupby(enumerate(lines), key=lambda item: str(item[1]["video_id"])):
+        spoken = list(numbered)
+        rows = np.array(rows_of.get(video, []), np.int64)
+        rows = rows[np.argsort(starts[rows], kind="stable")]
+        begins, stops = (np.array([line[side] for _, line in spoken]) for side in ("start", "end"))
+        holding = reaching(starts[rows], ends[rows], stops, begins)  # begun by its start, not over by its end
+        for (number, line), places in zip(spoken, holding, strict=True):
+            if len(places) and len(line["text"].split()) >= FEWEST_WORDS:
+                held.append((number, sorted(rows[places].tolist())))
     for every in EVERY:
         chosen = held[every // 2 :: every]
         if len(chosen) >= WANTED_QUESTIONS:
@@ -129,11 +134,12 @@ def draw_questions(captions: pa.Table, clips: pa.Table) -> Questions:
         if number not in kept_back:
             around.setdefault(line["video_id"], []).append(line)
     narration = [""] * clips.num_rows
-    for video, rows in rows_of.items():
-        for row in rows:
-            first, last = starts[row] - AROUND, ends[row] + AROUND
-            near = (li["text"] for li in around.get(video, []) if li["start"] <= last and first <= li["end"])
-            narration[row] = " ".join(near)
+    for video, clip_rows in rows_of.items():
+        left = around.get(video, [])
+        begins, stops = (np.array([line[side] for line in left], np.float64) for side in ("start", "end"))
+        near = reaching(begins, stops, starts[clip_rows] - AROUND, ends[clip_rows] + AROUND)
+        for row, places in zip(clip_rows, near, strict=True):
+            narration[row] = " ".join(left[place]["text"] for place in places)
     if len(chosen) > MOST_QUESTIONS:
         chosen = [chosen[i] for i in np.linspace(0, len(chosen) - 1, MOST_QUESTIONS).astype(int)]
     return Questions(
@@ -142,6 +148,17 @@ def draw_questions(captions: pa.Table, clips: pa.Table) -> Questions:
         right=[rows for _, rows in chosen],
         narration=narration,
     )
+
+
+def reaching(begins: np.ndarray, ends: np.ndarray, firsts: np.ndarray, lasts: np.ndarray) -> Iterator[np.ndarray]:
+    """For each pair of `firsts` and `lasts` the places i with begins[i] <= last and ends[i] >= first.
+
+    `begins` (n,) rises; `ends` (n,) need not, but where they nearly do, few places are looked at.
+    """
+    reached = np.maximum.accumulate(ends)
+    lows, highs = np.searchsorted(reached, firsts), np.searchsorted(begins, lasts, "right")
+    for first, low, high in zip(firsts, lows, highs, strict=True):
+        yield low + np.flatnonzero(ends[low:high] >= first)
 
 
 def _ranks(lists: list[tuple[np.ndarray, np.ndarray]], right: list[list[int]], num_clips: int) -> np.ndarray:

@@ -84,6 +84,10 @@ class Narration:
         """Open what `build` left in `folder`."""
         return cls(tantivy.Index.open(str(folder)))
 
+    def __len__(self) -> int:
+        """The number of texts."""
+        return int(self._searcher.num_docs)
+
     def search(self, question: str, limit: int) -> tuple[np.ndarray, np.ndarray]:
         """Texts that hold a term of the question, best first.
 

@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from tellvision.records import Hit, InputError
-from tellvision.search.index import SEARCH_BY, Index
+from tellvision.search.index import MODEL, SEARCH_BY, Index, damaged, replaced
 
 RANK_OFFSET = 60  # of reciprocal rank fusion, as in Cormack et al. 2009
 DEPTH = 1000  # clips of each list that are looked at, at first
@@ -29,14 +29,26 @@ class TextModel(Protocol):
 
 
 def load_model(index: Index) -> TextModel | None:
-    """The model whose vectors the index holds, None where it searches without one."""
-    if index.model is None or index.vectors is None:
-        return None
-    from tellvision.embedding.checkpoint import load  # brings PyTorch, which speech does without
+    """The model whose vectors the index holds, None where it has none.
 
-    place = index.folder / index.model  # joining an absolute path gives that path
-    on_disk = place.exists() or index.model.startswith((".", "/"))
-    return load(place if on_disk else index.model)
+    Raises:
+        InputError: the index was built again since it was opened, or its copy of the model is damaged.
+    """
+    if index.model is None:
+        return None
+    from tellvision.embedding import checkpoint  # brings PyTorch, which speech does without
+
+    folder = index.folder / MODEL
+    failure: Exception | None = None
+    try:
+        model = checkpoint.load(folder)
+        if checkpoint.weights_hash(folder) == index.model:  # asked last: so that is what was loaded
+            return model
+    except (InputError, OSError) as error:
+        failure = error
+    if index.is_replaced():
+        raise replaced(index.folder) from failure
+    raise damaged(index.folder, "its model is missing, unreadable or another one") from failure
 
 
 def search(index: Index, model: TextModel | None, text: str, k: int, by: str | None = None) -> list[Hit]:
@@ -137,14 +149,15 @@ def _merge(index: Index, rows: np.ndarray, scores: np.ndarray, k: int) -> list[H
     kept: list[Hit] = []
     for row, score in zip(rows.tolist(), scores.tolist(), strict=True):
         hit = index.hit(row, score)
-        if not any(_same_moment(hit, other) for other in kept):
+        if not any(same_moment(hit, other) for other in kept):
             kept.append(hit)
             if len(kept) == k:
                 break
     return kept
 
 
-def _same_moment(a: Hit, b: Hit) -> bool:
+def same_moment(a: Hit, b: Hit) -> bool:
+    """Whether both tell of one moment: they share more than half of the shorter one."""
     if a.video_id != b.video_id:
         return False
     shorter = min(a.end - a.start, b.end - b.start)

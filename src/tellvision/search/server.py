@@ -16,27 +16,26 @@ import socket
 import sys
 import threading
 from collections import Counter
+from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 from urllib.parse import quote
 
 import numpy as np
 import uvicorn
 from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.trustedhost import TrustedHostMiddleware
 from fastapi.responses import FileResponse, JSONResponse
-from starlette.datastructures import MutableHeaders
-from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tellvision import media
 from tellvision.records import Hit, InputError, Skip
-from tellvision.search.index import Index
+from tellvision.search.index import Index, stamp_of
 from tellvision.search.narration import spoken_words
 from tellvision.search.ranking import TextModel, load_model, search
-from tellvision.store.manifests import MANIFEST
 
 HOST = "127.0.0.1"
+HIGHEST_PORT = 65535
 LONGEST_QUESTION = 1000  # characters
 MOST_HITS = 100
 THUMBNAILS = 1024  # kept in memory, some 15 kB each
@@ -49,6 +48,9 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
 }
 
+Message: TypeAlias = MutableMapping[str, Any]  # ASGI
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+
 
 class _Shelf:
     """The index being served and its model; taken anew when a build has swapped in another."""
@@ -59,42 +61,45 @@ class _Shelf:
         self._loading = threading.Lock()  # its own: pages and pictures need no model, so they do not wait
         self._model: TextModel | None = None
         self._model_of: Index | None = None
-        self._stamp = self._now()
         self._index = Index.open(folder)
-
-    def _now(self) -> tuple[int, int] | None:
-        try:
-            stat = (self._folder / MANIFEST).stat()
-        except FileNotFoundError:
-            return None  # in the middle of a swap
-        return stat.st_ino, stat.st_mtime_ns
 
     def index(self) -> Index:
         with self._lock:
-            stamp = self._now()
-            if stamp is not None and stamp != self._stamp:
-                self._index, self._stamp = Index.open(self._folder), stamp
+            if stamp_of(self._folder) not in (None, self._index.stamp):  # None: in the middle of a swap
+                self._index = Index.open(self._folder)
             return self._index
 
     def with_model(self) -> tuple[Index, TextModel | None]:
-        index = self.index()
-        with self._loading:
-            if self._model_of is not index:
-                self._model = None if index.search_by == "speech" else load_model(index)
-                self._model_of = index
-            return index, self._model
+        while True:
+            index = self.index()
+            with self._loading:
+                if self._model_of is index:
+                    return index, self._model
+                try:
+                    self._model = None if index.search_by == "speech" else load_model(index)
+                    self._model_of = index
+                except InputError:
+                    if not index.is_replaced():
+                        raise
+                    self._reopen(index)  # its folder, and the model in it, went away while it was loaded
+
+    def _reopen(self, index: Index) -> None:
+        with self._lock:
+            if self._index is index:
+                self._index = Index.open(self._folder)
 
 
 class _Headed:
     """Puts `HEADERS` on every answer; plain ASGI, so that a video streams through untouched."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Send) -> None:
         async def send_headed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
+                added = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+                message["headers"] = [*message.get("headers", ()), *added]
             await send(message)
 
         await self._app(scope, receive, send_headed)
@@ -235,8 +240,10 @@ def serve(work: Path, port: int = 8000, name: str = "main") -> None:
         name: of the index.
 
     Raises:
-        InputError: no finished index of that name, or the port is taken.
+        InputError: no finished index of that name, or the port is taken or none.
     """
+    if not 0 <= port <= HIGHEST_PORT:
+        raise InputError(f"port {port} is none: choose one of 0..{HIGHEST_PORT} with --port (0: a free one)")
     app = create_app(work, name)
     # A page from elsewhere must not reach this one through a host name of its own.
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])

@@ -1,11 +1,22 @@
 """Artefact folders: tables, array shards, the ledger, manifests (design: what lies on disk)."""
 
 from tellvision.store.arrays import ArrayReader, ArrayWriter
-from tellvision.store.ledger import Ledger, Row
-from tellvision.store.manifests import SCHEMA, atomic_write, digest, read_manifest, write_manifest
-from tellvision.store.tables import TableWriter, read_table, to_table
+from tellvision.store.ledger import LEDGER, Ledger, Row, counts, peek
+from tellvision.store.manifests import (
+    MANIFEST,
+    SCHEMA,
+    atomic_write,
+    digest,
+    is_current,
+    read_manifest,
+    sync,
+    write_manifest,
+)
+from tellvision.store.tables import TableWriter, read_table, runs_of, to_table
 
 __all__ = [
+    "LEDGER",
+    "MANIFEST",
     "SCHEMA",
     "ArrayReader",
     "ArrayWriter",
@@ -13,9 +24,14 @@ __all__ = [
     "Row",
     "TableWriter",
     "atomic_write",
+    "counts",
     "digest",
+    "is_current",
+    "peek",
     "read_manifest",
     "read_table",
+    "runs_of",
+    "sync",
     "to_table",
     "write_manifest",
 ]

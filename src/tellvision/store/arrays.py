@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from tellvision.records import InputError
-from tellvision.store.manifests import sync_folder
+from tellvision.store.manifests import sync
 
 INDEX = "index.jsonl"
 ITEMS_PER_SHARD = 256
@@ -113,19 +113,18 @@ class ArrayReader:
                 self._maps[number] = np.memmap(path, self.dtype, "r").reshape(-1, self.dim)
         return self._maps[number]
 
-    def gather(self, items: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Rows of `items` in one array (rows, dim), and the offset (items + 1,) at which each begins."""
+    def gather(self, items: Iterable[str]) -> np.ndarray:
+        """Rows of `items` in one array (rows, dim)."""
         parts = [self[item] for item in items]
-        offsets = np.cumsum([0, *(len(p) for p in parts)])
-        rows = np.concatenate(parts) if parts else np.empty((0, self.dim), self.dtype)
-        return rows, offsets
+        return np.concatenate(parts) if parts else np.empty((0, self.dim), self.dtype)
 
     def damaged(self) -> list[str]:
         """Items whose bytes no longer have the checksum they were written with, or are not there."""
         return [i for i, e in self.entries.items() if not self._is_whole(e)]
 
     def _is_whole(self, entry: Entry) -> bool:
-        size = _shard_path(self.folder, entry.shard).stat().st_size
+        path = _shard_path(self.folder, entry.shard)
+        size = path.stat().st_size if path.exists() else 0
         row_bytes = self.dim * self.dtype.itemsize
         if size % row_bytes or (entry.row + (entry.rows or 0)) * row_bytes > size:
             return False
@@ -141,6 +140,10 @@ class ArrayWriter:
         self._latest: dict[str, Entry] = {}
         self._pending: list[dict[str, Any]] = []
 
+    def has_output(self) -> bool:
+        """Whether anything was written here before."""
+        return (self.folder / INDEX).exists()
+
     def open(self, acknowledged: Mapping[str, str]) -> None:
         """Cut off the tail that was written but never acknowledged, and continue behind it.
 
@@ -155,7 +158,10 @@ class ArrayWriter:
             if e.rows is not None:
                 ends[e.shard] = max(ends.get(e.shard, 0), e.row + e.rows)
         for path in self.folder.glob("shard-*.bin"):
-            os.truncate(path, ends.get(int(path.stem[6:]), 0) * self.dim * self.dtype.itemsize)
+            size = ends.get(int(path.stem[6:]), 0) * self.dim * self.dtype.itemsize
+            if path.stat().st_size < size:
+                raise InputError(f"{path} has lost its end: delete {self.folder} and run again")
+            os.truncate(path, size)
         self._sealed = index.sealed
         self._index = (self.folder / INDEX).open("a", encoding="utf-8")
         self._begin(max([self._sealed, *ends]), ends)
@@ -179,6 +185,7 @@ class ArrayWriter:
     def _begin(self, shard: int, ends: Mapping[int, int]) -> None:
         self._shard, self._row, self._held = shard, ends.get(shard, 0), 0
         self._file = _shard_path(self.folder, shard).open("ab")
+        sync(self.folder)  # a new file's name has to be on disk before its rows are acknowledged
 
     def append(self, item: str, fingerprint: str, rows: np.ndarray) -> int:
         """Take the rows (n, dim) of one item; on disk after `commit`. Returns n."""
@@ -227,7 +234,7 @@ class ArrayWriter:
         self.commit()
         if not self._held:
             _shard_path(self.folder, self._shard).unlink()
-        sync_folder(self.folder)
+        sync(self.folder)
         return {"shards": shards, "dim": self.dim}
 
     def release(self) -> None:

@@ -5,6 +5,7 @@ is killed continues behind the last acknowledged item. A row's fingerprint names
 and the configuration it was made from, so what is stale is a comparison of two strings.
 """
 
+import contextlib
 import fcntl
 import json
 import sqlite3
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tellvision.records import InputError
-from tellvision.store.manifests import check_schema
+from tellvision.store.manifests import SCHEMA, check_schema
 
 LEDGER = "ledger.sqlite"
 
@@ -79,13 +80,13 @@ class Ledger:
             check_schema(version, path)
             return
         self.db.executescript(
-            """BEGIN;
+            f"""BEGIN;
             CREATE TABLE items (
                 stage TEXT NOT NULL, item TEXT NOT NULL, fingerprint TEXT NOT NULL, status TEXT NOT NULL,
                 reason TEXT NOT NULL, detail TEXT NOT NULL, rows INTEGER NOT NULL, dropped TEXT NOT NULL,
                 output TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 1, PRIMARY KEY (stage, item)
             ) WITHOUT ROWID;
-            PRAGMA user_version = 1;
+            PRAGMA user_version = {SCHEMA};
             COMMIT;"""
         )
 
@@ -110,14 +111,7 @@ class Ledger:
 
     def rows(self, stage: str) -> dict[str, Row]:
         """Every item of `stage`, by name."""
-        found = self.db.execute(
-            "SELECT item, fingerprint, status, reason, detail, rows, dropped, output FROM items WHERE stage = ?",
-            (stage,),
-        )
-        return {
-            item: Row(item, fingerprint, status, reason, detail, num_rows, json.loads(dropped), output)
-            for item, fingerprint, status, reason, detail, num_rows, dropped, output in found
-        }
+        return _rows(self.db, stage)
 
     def acknowledge(self, stage: str, rows: Iterable[Row]) -> None:
         """Commit `rows`, whose output is on disk; a repeated item counts an attempt more."""
@@ -142,6 +136,27 @@ class Ledger:
         with self.db:
             self.db.execute("BEGIN")
             self.db.executemany("DELETE FROM items WHERE stage = ? AND item = ?", [(stage, i) for i in items])
+
+
+def peek(work: Path, stage: str) -> dict[str, Row]:
+    """Every item of `stage`, read beside a driver that may be at work; empty without a ledger."""
+    if not (work / LEDGER).exists():
+        return {}
+    # Nobody at work: nothing can change while we read, and nothing is left beside the file.
+    mode = "mode=ro" if (work / f"{LEDGER}-wal").exists() else "immutable=1"
+    with contextlib.closing(sqlite3.connect(f"{(work / LEDGER).absolute().as_uri()}?{mode}", uri=True)) as db:
+        return _rows(db, stage)
+
+
+def _rows(db: sqlite3.Connection, stage: str) -> dict[str, Row]:
+    found = db.execute(
+        "SELECT item, fingerprint, status, reason, detail, rows, dropped, output FROM items WHERE stage = ?",
+        (stage,),
+    )
+    return {
+        item: Row(item, fingerprint, status, reason, detail, num_rows, json.loads(dropped), output)
+        for item, fingerprint, status, reason, detail, num_rows, dropped, output in found
+    }
 
 
 def counts(rows: Iterable[Row]) -> dict[str, Any]:

@@ -30,12 +30,12 @@ def atomic_write(path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
-    sync_folder(path.parent)
+    sync(path.parent)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable: a rename is on disk only once its folder is."""
-    handle = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Put a file or a folder on disk; a new or renamed file is there only once its folder is synced too."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
@@ -83,6 +83,14 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if not manifest.keys() >= {"stage", "config", "inputs", "counts"}:
         raise InputError(f"{path} is damaged (parts of it are missing): delete that file and run again")
     return manifest | {"hash": _name(manifest)}
+
+
+def is_current(folder: Path, config: dict[str, Any], inputs: dict[str, str]) -> bool:
+    """Whether `folder` was finished with this configuration from these inputs."""
+    if not (folder / MANIFEST).exists():
+        return False
+    manifest = read_manifest(folder)
+    return bool(manifest["config"] == json.loads(json.dumps(config)) and manifest["inputs"] == inputs)
 
 
 def check_schema(schema: object, path: Path) -> None:

@@ -15,15 +15,17 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tellvision.store.manifests import sync_folder
+from tellvision.records import InputError
+from tellvision.store.manifests import sync
 
 TABLE = "table.parquet"
 PARTS = "parts"
-ROWS_AT_ONCE = 1 << 17
+ROWS_AT_ONCE = 1 << 17  # bounds memory, whatever the size of a table
 _ITEMS = b"tellvision.items"  # metadata of a part: item -> fingerprint
 
 
@@ -33,8 +35,29 @@ def to_table(records: Sequence[Any], schema: pa.Schema) -> pa.Table:
 
 
 def read_table(folder: Path, columns: list[str] | None = None) -> pa.Table:
-    """The closed table of a stage's folder."""
-    return pq.read_table(folder / TABLE, columns=columns)
+    """The closed table of a stage's folder.
+
+    Raises:
+        InputError: it is not there, or damaged.
+    """
+    try:
+        return pq.read_table(folder / TABLE, columns=columns)
+    except FileNotFoundError:
+        raise InputError(f"{folder} is not finished: run `tellvision run` on this work folder first") from None
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{folder / TABLE} is damaged ({error}): delete {folder} and run again") from None
+
+
+def runs_of(table: pa.Table, key: str = "video_id") -> tuple[list[str], np.ndarray]:
+    """The items of a table in which an item's rows stand together.
+
+    Returns:
+        the items in the order of the table, and (items + 1,) the row at which each begins.
+    """
+    ids = table[key].combine_chunks().dictionary_encode()
+    codes = ids.indices.to_numpy()
+    first = np.flatnonzero(np.diff(codes, prepend=-1)) if len(codes) else np.empty(0, np.int64)
+    return ids.dictionary.take(pa.array(codes[first])).to_pylist(), np.append(first, len(codes))
 
 
 class TableWriter:
@@ -44,6 +67,10 @@ class TableWriter:
         self.folder, self.schema, self.key = folder, schema, key
         self._parts = folder / PARTS
         self._block: dict[str, tuple[str, pa.Table]] = {}
+
+    def has_output(self) -> bool:
+        """Whether anything was written here before."""
+        return (self.folder / TABLE).exists() or any(self._parts.glob("*.parquet"))
 
     def open(self, acknowledged: Mapping[str, str]) -> None:
         """Throw away the last part if it was written but never acknowledged."""
@@ -95,7 +122,7 @@ class TableWriter:
         for part in sorted(self._parts.glob("*.parquet")):
             part.unlink()  # the oldest first: one that outlives a kill holds nothing older than the table
         shutil.rmtree(self._parts)
-        sync_folder(self.folder)
+        sync(self.folder)
         return {}
 
     def release(self) -> None:
@@ -132,4 +159,4 @@ def _write(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
-    sync_folder(path.parent)
+    sync(path.parent)

@@ -75,12 +75,12 @@ def scan(folder: Path) -> list[VideoFile]:
     ids = _ids([path.relative_to(folder) for path, _ in paths])
     found = []
     for video_id, (path, beside_it) in zip(ids, paths, strict=True):
-        size, modified = _state(path)
+        size, modified = file_state(path)
         found.append(VideoFile(video_id, path.absolute(), size, modified, tuple(beside_it)))
     return sorted(found, key=lambda video: video.video_id)
 
 
-def _state(path: Path) -> tuple[int, int]:
+def file_state(path: Path) -> tuple[int, int]:
     """Size and time of change; zeros for a link that leads nowhere, which is skipped when it is described."""
     try:
         state = path.stat()
@@ -92,7 +92,8 @@ def _state(path: Path) -> tuple[int, int]:
 def _ids(paths: Sequence[Path]) -> list[str]:
     names = [(_text(path.with_suffix("")), _text(path)) for path in paths]
     stems = Counter(stem for stem, _ in names)
-    return [stem if stems[stem] == 1 else whole for stem, whole in names]
+    taken = {whole for _, whole in names}  # x.mp4.mkv may not become the x.mp4 that stands beside it
+    return [stem if stems[stem] == 1 and stem not in taken else whole for stem, whole in names]
 
 
 def _text(path: Path) -> str:

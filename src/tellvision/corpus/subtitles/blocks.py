@@ -31,6 +31,10 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_UNMARKED = (
+    (re.compile(rb"(?:[\t-\r -~]\0){2}"), "utf-16-le"),
+    (re.compile(rb"(?:\0[\t-\r -~]){2}"), "utf-16-be"),
+)
 
 TimedWord = tuple[float, str]
 
@@ -55,12 +59,17 @@ class Block:
 def decode(data: bytes) -> str:
     """Bytes of a subtitle file as text with `\\n` line ends.
 
-    The byte order mark decides, then UTF-8, then Windows-1252 (what old editors wrote),
-    then Latin-1, which accepts anything.
+    The byte order mark decides; without one two ASCII characters in UTF-16, with which every
+    format begins; then UTF-8, then Windows-1252 (what old editors wrote), then Latin-1,
+    which accepts anything.
     """
     for mark, encoding in _BYTE_ORDER_MARKS:
         if data.startswith(mark):
             return _with_line_ends(visible(data[len(mark) :].decode(encoding, errors="replace")))
+    if b"\0" in data[:4]:
+        for pattern, encoding in _UNMARKED:
+            if pattern.match(data):
+                return _with_line_ends(visible(data.decode(encoding, errors="replace")))
     if data.isascii():  # most files; a table of bytes is far faster than a pattern
         return _with_line_ends(data.translate(None, _CONTROLS).decode("ascii"))
     for encoding in ("utf-8", "cp1252"):

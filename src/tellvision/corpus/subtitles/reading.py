@@ -33,8 +33,8 @@ def read(path: str | Path) -> list[Cue]:
     Cues with negative, reversed or unreadable times are dropped.
 
     Args:
-        path: a .vtt, .srt or .json3 file in UTF-8, UTF-16 or UTF-32 with a byte order
-            mark, Windows-1252 or Latin-1.
+        path: a .vtt, .srt or .json3 file in UTF-8 or UTF-16 with or without a byte order
+            mark, in UTF-32 with one, in Windows-1252 or Latin-1.
 
     Raises:
         InputError: another ending.

@@ -35,7 +35,7 @@ class EfficientNetLite0:
 
         network = EfficientNet.from_name("efficientnet-lite0")
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-        self._dtype = torch.bfloat16 if torch.ops.mkldnn._is_mkldnn_bf16_supported() else torch.float32
+        self._dtype = torch.bfloat16 if has_bfloat16() else torch.float32
         self._network = network.eval().to(self._dtype).to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
@@ -49,6 +49,11 @@ class EfficientNetLite0:
         pixels = torch.from_numpy(frames).permute(0, 3, 1, 2).to(self._dtype)
         maps = self._network.extract_features((pixels - 127) / 128)
         return maps.float().mean(dim=(2, 3)).numpy()
+
+
+def has_bfloat16() -> bool:
+    """Whether this processor multiplies in bfloat16: without its instructions that is slower than float32."""
+    return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def _weights_file() -> Path:
