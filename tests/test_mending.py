@@ -95,16 +95,16 @@ def test_a_table_that_was_taken_away_is_made_again(place):
 
 
 def test_a_damaged_table_is_one_line(place):
-    videos, work = place
+    _, work = place
     path = work / "captions" / "main" / "table.parquet"
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(InputError, match="is damaged .* delete"):
+    with pytest.raises(InputError, match=r"is damaged .* delete"):
         read_table(work / "captions" / "main")
 
 
 def test_training_alone_leaves_the_search_as_it_was(place):
     """The index holds the model that made its vectors."""
-    videos, work = place
+    _, work = place
     index = Index.open(work / "index" / "main")
     before = search(index, load_model(index), corpus.TEXTS[0], 3, "picture")
     with Ledger(work) as ledger:
@@ -124,7 +124,7 @@ def test_a_model_that_went_away_is_trained_again(place):
 
 
 def test_a_start_is_known_by_its_weights(place):
-    videos, work = place
+    _, work = place
     start = shutil.copytree(work / "runs" / "main", work.parent / "start")
     with Ledger(work) as ledger:
         at = Workplace(work=work, ledger=ledger)
