@@ -1,7 +1,6 @@
 """Automatic captions -> Cues: every word once, at the file's own time, in whatever form they roll."""
 
 import json
-import math
 import re
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cues import check, read
 from tellvision.corpus import subtitles
 from tellvision.records import Cue, Word
 
@@ -83,30 +83,6 @@ def spoken(draw: st.DrawFn) -> Rows:
         rows.append(row)
         now += draw(st.sampled_from([0, 0, 0, 4000]))
     return rows
-
-
-def read(tmp_path: Path, text: str | bytes, ending: str = ".vtt") -> list[Cue]:
-    path = tmp_path / f"x{ending}"
-    path.write_bytes(text.encode() if isinstance(text, str) else text)
-    return subtitles.read(path)
-
-
-def check(cues: list[Cue]) -> None:
-    """What holds for the cues of any automatic file."""
-    assert cues
-    for cue in cues:
-        assert 0 <= cue.start <= cue.end < math.inf
-        assert cue.text
-        assert cue.text == " ".join(cue.text.split())
-        if cue.words:
-            assert cue.text == " ".join(word.text for word in cue.words)
-            assert cue.words[0].start == cue.start
-            assert cue.words[-1].start <= cue.end
-        cue.text.encode()
-    starts = [cue.start for cue in cues]
-    assert starts == sorted(starts)
-    times = [word.start for cue in cues for word in cue.words]
-    assert times == sorted(times)
 
 
 class TestRolling:

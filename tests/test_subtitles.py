@@ -2,7 +2,6 @@
 
 import codecs
 import json
-import math
 import os
 from pathlib import Path
 
@@ -10,33 +9,10 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from cues import check, read
 from tellvision.corpus import subtitles
 from tellvision.corpus.subtitles import reading
 from tellvision.records import Cue, InputError, Skip
-
-
-def read(tmp_path: Path, text: str | bytes, ending: str = ".vtt") -> list[Cue]:
-    path = tmp_path / f"x{ending}"
-    path.write_bytes(text.encode() if isinstance(text, str) else text)
-    return subtitles.read(path)
-
-
-def check(cues: list[Cue]) -> None:
-    """What holds for the cues of any file whatsoever."""
-    assert cues
-    for cue in cues:
-        assert 0 <= cue.start <= cue.end < math.inf
-        assert cue.text
-        assert cue.text == " ".join(cue.text.split())
-        if cue.words:
-            assert cue.text == " ".join(word.text for word in cue.words)
-            assert cue.words[0].start == cue.start
-            assert cue.words[-1].start <= cue.end
-        cue.text.encode()
-    starts = [cue.start for cue in cues]
-    assert starts == sorted(starts)
-    times = [word.start for cue in cues for word in cue.words]
-    assert times == sorted(times)
 
 
 class TestTyped:

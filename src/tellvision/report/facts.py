@@ -21,8 +21,7 @@ from tellvision.corpus.captions import without_stop_words
 from tellvision.records import InputError
 from tellvision.report.pictures import Question, Still, ask, few
 from tellvision.search import Index, load_model
-from tellvision.store import read_manifest
-from tellvision.store.tables import TABLE
+from tellvision.store import TABLE, read_manifest
 
 STAGES = ("captions", "clips", "features", "pairs", "runs", "index")
 EXAMPLES = 3  # videos named for each reason

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from tellvision.records import Hit, InputError
 from tellvision.search.narration import Narration
-from tellvision.store.manifests import MANIFEST, read_manifest, sync, write_manifest
+from tellvision.store import MANIFEST, read_manifest, sync, write_manifest
 
 if TYPE_CHECKING:
     from tellvision.embedding.model import TextVideoModel

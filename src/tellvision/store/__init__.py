@@ -12,12 +12,13 @@ from tellvision.store.manifests import (
     sync,
     write_manifest,
 )
-from tellvision.store.tables import TableWriter, read_table, runs_of, to_table
+from tellvision.store.tables import TABLE, TableWriter, read_table, runs_of, to_table
 
 __all__ = [
     "LEDGER",
     "MANIFEST",
     "SCHEMA",
+    "TABLE",
     "ArrayReader",
     "ArrayWriter",
     "Ledger",
