@@ -7,7 +7,6 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 
 import pytest
 
@@ -522,4 +521,3 @@ def test_a_folder_that_nobody_may_write_is_one_line(refused, videos, tmp_path):
     blocked.write_text("no folder")
     line = refused("run", videos, "--out", blocked / "work", *FAST)
     assert "run the same again, nothing done is lost" in line or "name a folder" in line
-    assert isinstance(blocked, Path)

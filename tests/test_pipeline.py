@@ -4,7 +4,6 @@ import dataclasses
 import json
 import os
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -465,4 +464,3 @@ def test_a_full_precision_copy_of_a_vector_is_in_the_index(finished):
     assert index.clips["clip_id"].to_pylist() == table["clip_id"].to_pylist()
     model = checkpoint.load(work / "runs" / "main")
     assert np.array_equal(index.vectors, model.embed_clips(data.astype(np.float32)))
-    assert isinstance(index.folder, Path)

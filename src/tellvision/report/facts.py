@@ -143,9 +143,11 @@ def gather(
     work: Path, name: str, manifests: Mapping[str, Mapping[str, Any]], skipped: Mapping[str, tuple[str, str]]
 ) -> Facts:
     """Read what the report says; arguments as for `tellvision.report.write`."""
+    from tellvision.embedding.train import read_held_out  # brings PyTorch, which a current report does without
+
     index = Index.open(work / "index" / name)
     run_folder = work / "runs" / name
-    held_out = set((run_folder / "held_out.txt").read_text(encoding="utf-8").splitlines())
+    held_out = read_held_out(run_folder)
     model = load_model(index)
     counts = {stage: manifest["counts"] for stage, manifest in manifests.items()}
     return Facts(
