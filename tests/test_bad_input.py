@@ -291,7 +291,8 @@ def test_a_work_folder_in_use(refused, finished):
 def test_no_index_to_search(refused, tmp_path, command, work):
     (tmp_path / "empty").mkdir()
     line = refused(*[word.format(work=tmp_path / work) for word in command])
-    assert "is not finished: run `tellvision run` on this work folder first" in line
+    says = {"nowhere": "is no work folder: begin with", "empty": "is not finished: run `tellvision run` on"}
+    assert says[work] in line
     assert list((tmp_path / "empty").iterdir()) == []
 
 

@@ -7,9 +7,10 @@ import pytest
 
 import corpus
 from tellvision import pipeline, plan, recipes
+from tellvision.embedding.train import read_held_out
 from tellvision.progress import Progress
 from tellvision.records import InputError
-from tellvision.search import Index, load_model, search
+from tellvision.search import Index, load_model, narration, search
 from tellvision.stages import Workplace, cut_clips, extract_tracks, scan_videos
 from tellvision.store import Ledger, read_manifest, read_table
 
@@ -66,7 +67,10 @@ def test_a_skip_stands_until_it_is_tried_again(place):
         ledger.acknowledge(stage, [lost])
     (work / stage / "manifest.json").unlink()
     assert run(videos, work)["skipped"] == {"worker_died": 1}
-    assert run(videos, work, retry=("no_frames",))["skipped"] == {"worker_died": 1}
+    with pytest.raises(
+        InputError, match="--retry no_frames: no video was skipped for that, here there are worker_died"
+    ):
+        run(videos, work, retry=("no_frames",))
     assert run(videos, work, retry=("all",))["skipped"] == {}
 
 
@@ -180,3 +184,45 @@ def test_settings_are_refused_before_anything_is_worked_on():
         dataclasses.replace(SMALL.train, margin=float("nan"))
     with pytest.raises(InputError, match="--max-skipped"):
         dataclasses.replace(SMALL, max_skipped=2)
+
+
+def test_a_reason_that_nothing_was_skipped_for_is_refused(place):
+    videos, work = place
+    with pytest.raises(InputError, match="nosuchreason: no video was skipped for that, nothing was"):
+        run(videos, work, retry=("nosuchreason",))
+
+
+def test_a_plan_knows_a_moved_folder_again(place):
+    videos, work = place
+    moved = videos.rename(videos.parent / "moved")
+    assert plan.plan(moved, work, SMALL)["to_extract"] == 0
+
+
+def test_a_name_that_breaks_lines_is_a_counted_skip(place):
+    videos, work = place
+    corpus.narrate(corpus.film(videos / "two\nlines.mp4", corpus.TEXTS), corpus.TEXTS)
+    assert run(videos, work)["skipped"] == {"unreadable_name": 1}
+
+
+def test_held_out_ids_with_blanks_are_read_as_they_are_written(place, tmp_path):
+    videos, work = place
+    path = first(videos)
+    shutil.copy(path, videos / " both ends .mp4")
+    shutil.copy(
+        path.with_suffix(".vtt") if path.with_suffix(".vtt").exists() else first(videos, ".vtt"),
+        videos / " both ends .vtt",
+    )
+    file = tmp_path / "held_out.txt"
+    file.write_text(" both ends \r\n", encoding="utf-8")
+    run(videos, work, held_out_file=file)
+    assert read_held_out(work / "runs" / "main") == {" both ends "}
+
+
+def test_a_folder_that_may_not_be_written_is_searched(place, monkeypatch):
+    _, work = place
+    folder = work / "index" / "main"
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    monkeypatch.setattr(narration.os, "access", lambda *_: False)
+    index = Index.open(folder)
+    assert search(index, None, corpus.TEXTS[0], 3, "speech")
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before

@@ -212,7 +212,11 @@ def test_with_nothing_to_do_it_is_done_in_seconds(videos, straight):
 
 def test_stopped_by_hand_it_says_how_to_go_on(videos, straight, tmp_path):
     work = tmp_path / "work"
-    run = started(videos, work, start_new_session=True)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores Ctrl+C
+    try:
+        run = started(videos, work, start_new_session=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
     while not MOMENTS["features, first"](work):
         assert run.poll() is None
         time.sleep(0.001)

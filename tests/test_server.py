@@ -195,7 +195,7 @@ def test_what_is_indexed(client):
         "search_by": "speech",
         "why": "Searched by what is said.",
         "comparison": {"questions": 0, "systems": {}},
-        "examples": ["crack the eggs, said in plain"],
+        "examples": ["crack the eggs, said in plain", "eggs, said in tips & tricks/50% off #1?"],
     }
     assert client.get("/healthz").json() == {"status": "ok"}
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from json import dumps
 from pathlib import Path
+from textwrap import shorten
 from typing import Annotated, Any, Literal
 
 import tyro
@@ -27,11 +28,13 @@ Work = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="WORK")]
 Out = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
 Benchmark = Annotated[Literal["segments"], tyro.conf.Positional]
 Text = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TEXT")]
+Retry = tyro.conf.UseAppendAction[tuple[str, ...]]  # a reason per flag, so that none swallows VIDEOS
 CaptionSettings = Annotated[CaptionConfig, tyro.conf.arg(name="")]
 ClipSettings = Annotated[ClipConfig, tyro.conf.arg(name="")]
 FeatureSettings = Annotated[FeatureConfig, tyro.conf.arg(name="")]
 Settings = Annotated[Recipe, tyro.conf.arg(name="")]  # fields of the recipe, as --train.epochs and so on
 LAPTOP = recipes.laptop()  # in its place comes what --recipe names (cli.py)
+LINE = 200  # letters of a hit that the terminal shows
 WORKERS = os.cpu_count() or 1
 
 
@@ -43,7 +46,7 @@ def run(
     model: str | None = None,
     name: str = "main",
     workers: int = WORKERS,
-    retry: tuple[str, ...] = (),
+    retry: Retry = (),
     dry_run: bool = False,
     json: bool = False,
     settings: Settings = LAPTOP,
@@ -110,13 +113,14 @@ def search(
     from tellvision.search import Index, load_model
     from tellvision.search import search as find
 
+    _require_work(work)
     index = Index.open(work / "index" / name)
     model = load_model(index) if (by or index.search_by) != "speech" else None
     hits = find(index, model, text, k, by)
     for hit in hits:
         minutes, seconds = divmod(int(hit.start), 60)
         found = {key: getattr(hit, key) for key in ("video_id", "start", "end", "score", "text")}
-        _print(found, json, f"{minutes}:{seconds:02d}  {hit.video_id}  {hit.text}")
+        _print(found, json, f"{minutes}:{seconds:02d}  {hit.video_id}  {shorten(hit.text, LINE)}")
     if not hits and not json:
         print("nothing found: ask with other words")
 
@@ -131,6 +135,7 @@ def serve(work: Work, *, port: int = 8000, name: str = "main") -> None:
     """
     from tellvision.search import server
 
+    _require_work(work)
     server.serve(work, port, name)
 
 
@@ -139,7 +144,7 @@ def captions(
     *,
     name: str = "main",
     max_skipped: float = 0.9,
-    retry: tuple[str, ...] = (),
+    retry: Retry = (),
     settings: CaptionSettings = CaptionConfig(),  # noqa: B008
 ) -> None:
     """Read the subtitles beside the videos of WORK, every line said once.
@@ -184,7 +189,7 @@ def features(
     name: str = "main",
     workers: int = WORKERS,
     max_skipped: float = 0.9,
-    retry: tuple[str, ...] = (),
+    retry: Retry = (),
     settings: FeatureSettings = FeatureConfig(),  # noqa: B008
 ) -> None:
     """Turn the pictures of WORK's videos into tracks of vectors.
@@ -309,6 +314,7 @@ def verify(work: Work, *, name: str = "main") -> None:
     """
     from tellvision.store import ArrayReader
 
+    _require_work(work)
     damaged = [(room, i) for room in ("features", "pairs") for i in ArrayReader(work / room / name).damaged()]
     if damaged:
         room, item = damaged[0]
@@ -329,6 +335,11 @@ def doctor(*, json: bool = False) -> None:
 
     findings = examination.examine()
     _print([asdict(finding) for finding in findings], json, examination.spoken(findings))
+
+
+def _require_work(work: Path) -> None:
+    if not work.is_dir():
+        raise InputError(f"{work} is no work folder: begin with `tellvision run VIDEOS --out {work}`")
 
 
 @contextmanager

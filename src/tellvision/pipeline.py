@@ -12,7 +12,7 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,7 @@ def run(
             max_skipped=recipe.max_skipped,
             retry=retry,
         )
+        _check_retry(retry, {row.reason for row in stages.skipped(ledger, name).values()})
         with tell.stage("videos") as update:
             stages.scan_videos(at, videos, update)
         with tell.stage("captions") as update:
@@ -112,6 +113,13 @@ def run(
         "search_by": found["config"]["search_by"],
         "why": found["config"]["why"],
     }
+
+
+def _check_retry(retry: Collection[str], reasons: set[str]) -> None:
+    unknown = sorted(set(retry) - reasons - {"all"})
+    if unknown:
+        there = f"here there are {', '.join(sorted(reasons))}" if reasons else "nothing was skipped here"
+        raise InputError(f"--retry {unknown[0]}: no video was skipped for that, {there}")
 
 
 def learn(
@@ -159,7 +167,7 @@ def learn(
     training = [i for i in pairs.videos if i not in kept_out]
     counts = {"learned": False, "why": "", "retrieval": None, "training": len(training), "held_out": len(kept_out)}
     if len(training) < recipe.train.min_videos:
-        counts["why"] = f"{len(training)} videos are too few to learn from (at least {recipe.train.min_videos})."
+        counts["why"] = f"Too few videos to learn from: {len(training)} (at least {recipe.train.min_videos})."
         for left in (checkpoint.WEIGHTS, METRICS):
             (folder / left).unlink(missing_ok=True)
     else:
@@ -186,8 +194,9 @@ def _spoken(measured: Mapping[str, float]) -> str:
 def _held_out(pairs: Pairs, recipe: Recipe, file: Path | None, progress: Progress) -> set[str]:
     if file is None:
         return split(pairs.videos, recipe.train.held_out)
-    named = _read_ids(file)
-    unknown = named - set(pairs.videos)
+    there = set(pairs.videos)
+    named = {line if line in there else line.strip() for line in _read_ids(file)}
+    unknown = named - there
     if unknown:
         example = f"{min(unknown)!r}" + (f", here they look like {pairs.videos[0]!r}" if pairs.videos else "")
         told = (
@@ -201,7 +210,7 @@ def _held_out(pairs: Pairs, recipe: Recipe, file: Path | None, progress: Progres
 
 def _read_ids(file: Path) -> set[str]:
     try:
-        return {line.strip() for line in file.read_text(encoding="utf-8").splitlines()} - {""}
+        return {line.removesuffix("\r") for line in file.read_text(encoding="utf-8").split("\n")} - {""}
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"--held-out {file} cannot be read ({error}): give a text file, a video id per line"

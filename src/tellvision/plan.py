@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tellvision.corpus.collect.folder import describe, scan
+from tellvision.corpus.collect.folder import VideoFile, describe, scan
 from tellvision.recipes import Recipe
 from tellvision.stages import video_fingerprint
-from tellvision.store import peek
+from tellvision.store import peek, read_table
 from tellvision.vision.extractors import find as find_extractor
 
 PROBED = 50  # videos that are opened to learn their length
@@ -26,11 +26,13 @@ def plan(videos: Path, work: Path, recipe: Recipe, *, name: str = "main", worker
     files = scan(videos)
     seen, extracted = peek(work, "videos"), peek(work, f"features/{name}")
     narrated = [file for file in files if file.subtitles]
-    fresh = [
+    unknown = [
         file
         for file in narrated
         if file.video_id not in extracted or seen[file.video_id].fingerprint != video_fingerprint(videos, file)
     ]
+    there = _contents(work, set(extracted))  # a video that was renamed or moved keeps its track
+    fresh = [file for file in unknown if not there or _content(file) not in there]
     sample = [describe(file) for file in fresh[:: max(1, len(fresh) // PROBED)]]
     durations = [result.output["duration"][0].as_py() for result in sample if result.skip is None]
     seconds = len(fresh) * sum(durations) / len(sample) if sample else 0.0
@@ -46,11 +48,26 @@ def plan(videos: Path, work: Path, recipe: Recipe, *, name: str = "main", worker
     }
 
 
+def _contents(work: Path, extracted: set[str]) -> set[str]:
+    if not extracted:
+        return set()
+    table = read_table(work / "videos", ["id", "content"])
+    return {row["content"] for row in table.to_pylist() if row["id"] in extracted}
+
+
+def _content(file: VideoFile) -> str:
+    return str(describe(file).output["content"][0].as_py())
+
+
 def spoken(planned: Mapping[str, Any]) -> str:
     """A plan for a reader."""
     parts = [
         f"{planned['videos']} videos, {planned['no_subtitles']} without subtitles",
         f"{planned['to_extract']} to extract, {planned['video_seconds'] / 3600:.1f} h",
-        f"about {planned['seconds'] / 60:.0f} min and {planned['bytes'] / 1e6:.0f} MB, training not counted",
+        f"about {_time(planned['seconds'])} and {planned['bytes'] / 1e6:.0f} MB, start and training not counted",
     ]
     return "; ".join(parts)
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"

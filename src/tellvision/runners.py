@@ -5,6 +5,7 @@
 worked on, output is on disk before the ledger says so, and the manifest closes the folder.
 """
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -125,11 +126,25 @@ def map_items(
 
 def _submit(pool: ProcessPoolExecutor, work: Callable[..., Any], payload: Any) -> Future[Any]:
     try:
-        return pool.submit(_guarded, work, payload)
+        with _deaf_to_interrupts():  # a worker is started here, and inherits that
+            return pool.submit(_guarded, work, payload)
     except BrokenProcessPool as error:  # it died since: let the caller find out in its turn
         future: Future[Any] = Future()
         future.set_exception(error)
         return future
+
+
+@contextlib.contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Ctrl+C is for the driver, which ends its workers: they are not to hear it, not even while they start.
+
+    Blocked, not ignored: what comes meanwhile reaches the driver afterwards.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _sound(future: Future[Any]) -> bool:
@@ -167,7 +182,6 @@ def _pool(workers: int) -> ProcessPoolExecutor:
 
 def _die_with_parent() -> None:
     """A worker whose driver was killed would wait for work for ever: end it instead."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the driver, which ends its workers
     parent = multiprocessing.parent_process()
     assert parent is not None
 

@@ -5,8 +5,16 @@ What these functions take as `str` is HTML already, unless they say that they es
 
 from collections.abc import Iterable
 from html import escape
+from textwrap import shorten
 
 from tellvision.report.pictures import Still
+
+LONGEST = 300  # letters of a caption
+
+
+def said(text: str) -> str:
+    """What is said, escaped; a line without end is cut."""
+    return escape(shorten(text, LONGEST, placeholder=" …"))
 
 
 def table(head: Iterable[str], rows: Iterable[tuple[str, ...]], chosen: int | None = None) -> str:
@@ -29,7 +37,7 @@ def figure(still: Still, kind: str = "", mark: str = "") -> str:
     badge = f"<b>{mark}</b>" if mark else ""
     return (
         f'<figure class="{kind}"><div class="shot">{picture}{badge}<time>{clock(still.start)}</time></div>'
-        f"<figcaption>{escape(still.text)}<cite>{escape(still.title)}</cite></figcaption></figure>"
+        f"<figcaption>{said(still.text)}<cite>{escape(still.title)}</cite></figcaption></figure>"
     )
 
 

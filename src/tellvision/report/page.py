@@ -11,7 +11,7 @@ from importlib.resources import files
 
 from tellvision import __version__
 from tellvision.report.facts import HOWTO100M, Facts, Loss, Run
-from tellvision.report.markup import bar, count, figure, hours, mean, rank, share, table, videos
+from tellvision.report.markup import bar, count, figure, hours, mean, rank, said, share, table, videos
 from tellvision.report.pictures import Question, Still
 from tellvision.report.plots import loss_curve
 
@@ -280,7 +280,7 @@ def _question(question: Question) -> str:
     hits = "\n".join(figure(hit.still, hit.right, MARKS[hit.right]) for hit in question.hits)
     place = f"its own clip stands at place {count(question.rank)} of {count(question.candidates)}"
     return f"""<article>
-<div class="asked">{figure(question.asked)}<p><q>{escape(question.asked.text)}</q><small>{place}</small></p></div>
+<div class="asked">{figure(question.asked)}<p><q>{said(question.asked.text)}</q><small>{place}</small></p></div>
 <div class="grid hits">
 {hits}
 </div>

@@ -7,7 +7,10 @@ quotes, colons, signs and brackets mean nothing in it and nothing can be wrong w
 Lies in a folder of its own, or in memory where `choice` measures with it.
 """
 
+import os
 import re
+import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -81,8 +84,13 @@ class Narration:
 
     @classmethod
     def open(cls, folder: Path) -> "Narration":
-        """Open what `build` left in `folder`."""
-        return cls(tantivy.Index.open(str(folder)))
+        """Open what `build` left in `folder`; where nothing may be written, a copy of it."""
+        if os.access(folder, os.W_OK):
+            return cls(tantivy.Index.open(str(folder)))
+        with tempfile.TemporaryDirectory() as copy:  # the library locks what it opens, by a file beside it
+            readable = shutil.copytree(folder, Path(copy) / "text")
+            readable.chmod(0o700)
+            return cls(tantivy.Index.open(str(readable)))
 
     def __len__(self) -> int:
         """The number of texts."""

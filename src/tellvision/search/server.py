@@ -12,6 +12,7 @@ not list does not exist. Every error is {"detail": one line}.
 
 import functools
 import math
+import os
 import socket
 import sys
 import threading
@@ -130,9 +131,15 @@ def _examples(index: Index) -> list[str]:
     """A few short things that are said, from all over the index: questions to begin with."""
     spread = np.linspace(0, index.clips.num_rows - 1, min(1000, index.clips.num_rows))
     said = Counter(index.clips["text"][row].as_py() for row in set(spread.astype(int).tolist()))
-    # What is said time and again is chatter.
-    short = sorted(text for text, times in said.items() if times == 1 and len(text.split()) in EXAMPLE_WORDS)
+    # What is said time and again is chatter; of a long text the middle makes a question.
+    once = sorted(_middle(text.split()) for text, times in said.items() if times == 1)
+    short = [text for text in once if len(text.split()) in EXAMPLE_WORDS]
     return short[:: max(1, len(short) // EXAMPLES)][:EXAMPLES]
+
+
+def _middle(words: list[str]) -> str:
+    spare = max(0, len(words) - max(EXAMPLE_WORDS)) // 2
+    return " ".join(words[spare : len(words) - spare][: max(EXAMPLE_WORDS)])
 
 
 def create_app(work: Path, name: str = "main") -> FastAPI:
@@ -250,6 +257,7 @@ def serve(work: Path, port: int = 8000, name: str = "main") -> None:
     try:
         listening = socket.create_server((HOST, port))
     except OSError as error:
-        raise InputError(f"port {port} cannot be used ({error.strerror}): choose another with --port") from None
+        reason = os.strerror(error.errno) if error.errno else error
+        raise InputError(f"port {port} cannot be used ({reason}): choose another with --port") from None
     print(f"Serving {work} at http://{HOST}:{listening.getsockname()[1]} (Ctrl+C ends it)", file=sys.stderr)
     uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none")).run([listening])

@@ -6,6 +6,7 @@ ending differs, those files keep it. A video that cannot be read stays in the ta
 
 import hashlib
 import os
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -126,8 +127,8 @@ def _opened(video: VideoFile) -> tuple[float, str]:
     """Seconds that the video lasts, and the name of its bytes."""
     if not video.path.is_file():  # a pipe of that name would never end
         raise Skip("unreadable_video", f"{video.video_id} is no file")
-    if str(video.path) != _text(video.path):
-        raise Skip("unreadable_name", f"{video.video_id}: its name is not UTF-8, rename it")
+    if str(video.path) != _text(video.path) or re.search(r"[\x00-\x1f\x7f]", video.video_id):
+        raise Skip("unreadable_name", f"{video.video_id!r}: its name is not UTF-8 or breaks lines, rename it")
     try:
         return probe(video.path).duration, _content(video)
     except OSError as error:
