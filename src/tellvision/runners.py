@@ -154,7 +154,7 @@ def _sound(future: Future[Any]) -> bool:
 def _alone(work: Callable[..., Any], payload: Any) -> Any:
     pool = _pool(1)
     try:
-        return pool.submit(_guarded, work, payload).result()
+        return _submit(pool, work, payload).result()
     except BrokenProcessPool:
         return Skip("worker_died", "its process was killed or crashed, twice")
     finally:

@@ -13,7 +13,7 @@ import torch
 
 from tellvision.records import InputError
 
-BATCH = 8  # twice as fast as 32 on a core: the maps stay in its cache (docs/log.md)
+BATCH = 8  # faster than 16 or 32 on a core (docs/log.md)
 
 
 class EfficientNetLite0:
