@@ -7,8 +7,10 @@ import sys
 from benchmarks import figures
 
 BENCHMARKS = {
+    "captions": "caption files to clips, against webvtt-py reading the same files",
     "extraction": "videos to tracks, against decoding alone and the network alone",
     "loading": "training batches, against a loader written the way the reference is",
+    "speech": "what is heard: words wrong, lines' starts, speed against faster-whisper called by hand",
     "step": "a training step, against the machine's own matrix product",
 }
 QUICK = ("extraction", "loading", "step")  # together under three minutes on two cores

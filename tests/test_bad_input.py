@@ -106,8 +106,10 @@ def test_no_subtitles_anywhere(refused, tmp_path):
     for name in "abc":
         corpus.film(tmp_path / "videos" / f"{name}.mp4", corpus.TEXTS[:1])
     for _ in range(2):  # and so it is when asked again
-        line = refused("run", tmp_path / "videos", "--out", tmp_path / "work", *FAST)
+        line = refused("run", tmp_path / "videos", "--out", tmp_path / "work", "--speech", "never", *FAST)
         assert "no_subtitles: none of 3 videos has subtitles beside it: put ID.vtt" in line
+    line = refused("run", tmp_path / "videos", "--out", tmp_path / "work", *FAST)
+    assert "captions: 3 of 3 cannot be used (3 no_sound), e.g. a: no subtitle file beside a; a.mp4 has no" in line
 
 
 def test_no_video_that_can_be_read(refused, tmp_path):
@@ -134,7 +136,7 @@ def test_what_is_no_video_is_counted_and_the_rest_is_found(result, tellvision, v
     corpus.film(videos / "mute.mp4", said)
     (videos / "gone.mp4").symlink_to(videos / "nothing")
     found = result(videos, tmp_path / "work")
-    assert found["skipped"] == {"unreadable_video": 4, "empty_file": 1, "no_subtitles": 1}
+    assert found["skipped"] == {"unreadable_video": 4, "empty_file": 1, "no_sound": 1}
     assert found["videos"] == 4  # three whole ones, and of the half one what can be read
     status, out, _ = tellvision("search", tmp_path / "work", said[0], "--json", "-k", "50")
     assert status == 0
@@ -209,7 +211,7 @@ def test_subtitles_with_times_of_nonsense(result, videos, tmp_path):
     )
     (videos / "late.vtt").write_text("WEBVTT\n\n10:00:00.000 --> 10:00:05.000\nwhisk the butter\n")
     found = result(videos, tmp_path / "work")
-    assert found["skipped"] == {"unreadable_subtitles": 2, "no_clips": 1}
+    assert found["skipped"] == {"unreadable_subtitles": 2, "implausible_times": 1}
     assert found["videos"] == 4
     manifest = json.loads((tmp_path / "work" / "captions" / "main" / "manifest.json").read_text())
     assert manifest["counts"]["dropped"] == {"bad_times": 1}

@@ -47,12 +47,12 @@ class TestBeside:
     def test_english_first_then_typed_before_automatic_before_translated(self, folder: Path) -> None:
         expected = ["x.en.srt", "x.en.vtt", "x.mp4.en-US.json3", "x.en-de.vtt", "x.vtt", "x.de.vtt"]
         assert [path.name for path in subtitles.find(folder / "x.mp4")] == expected
-        assert [path.name for path in subtitles.find(str(folder / "x.mp4"), set(self.NAMES))] == expected
-        listing = subtitles.by_video(self.NAMES)
+        assert [path.name for path in subtitles.find(str(folder / "x.mp4"), sorted(self.NAMES))] == expected
+        listing = sorted(self.NAMES)
         assert subtitles.find(folder / "x.mp4", listing) == [folder / name for name in expected]
 
     def test_a_name_belongs_to_its_own_video(self, folder: Path) -> None:
-        listing = subtitles.by_video(self.NAMES)
+        listing = sorted(self.NAMES)
         assert subtitles.find(folder / "x.cut.mp4", listing) == [folder / "x.cut.vtt"]
         assert subtitles.find(folder / "a.b.webm", listing) == [folder / "a.b.EN.VTT"]
         assert subtitles.find(folder / "other.mkv", listing) == []

@@ -1,6 +1,7 @@
 """Cues -> Captions: no repeats, no sound tags, in order; stop words leave only what training reads."""
 
 import math
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from tellvision.corpus.captions import (
     SOURCES,
     CaptionConfig,
     captions_of,
-    clean,
+    lines_of,
     stop_words,
     without_stop_words,
     words_of,
@@ -33,33 +34,27 @@ def test_by_hand() -> None:
     assert captions_of("v", [], "heard") == []
 
 
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("[Music]", ""),
-        ("[ __ ] now", "now"),
-        ("(applause)", ""),
-        ("(Upbeat music playing) hi", "hi"),
-        ("♪ la la ♪", "la la"),
-        ("add sugar (about two cups) now", "add sugar (about two cups) now"),
-        ("a musical (musically) note", "a musical (musically) note"),
-        (">> Yes. >> No.", "Yes. No."),
-        (">>> yes >>no", "yes no"),
-        ("- Stir it", "Stir it"),
-        ("-5 degrees, a >= b", "-5 degrees, a >= b"),
-        ("well-done [unclosed", "well-done [unclosed"),
-        ("((((", "(((("),
-    ],
-)
-def test_sounds_and_speaker_marks_are_no_narration(text: str, shown: str) -> None:
-    assert clean(text) == shown
-
-
 def test_sounds_stay_where_asked() -> None:
     config = CaptionConfig(drop_sounds=False)
     assert [c.text for c in captions_of("v", [Cue(0, 1, ">> [Music]  (laughs)")], "typed", config)] == [
         ">> [Music] (laughs)"
     ]
+
+
+def test_names_of_speakers_go_where_asked() -> None:
+    cues = [Cue(0, 1, "JOHN: stir it"), Cue(2, 3, "MARY:")]
+    assert [c.text for c in captions_of("v", cues, "typed", CaptionConfig(drop_names=True))] == ["stir it"]
+    assert [c.text for c in captions_of("v", cues, "typed")] == ["JOHN: stir it", "MARY:"]
+
+
+def test_words_keep_their_times_when_sounds_go() -> None:
+    words = ("[", "__", "]", ">>no", "more", "[Music]", "here")
+    cue = Cue(1, 9, " ".join(words), tuple(Word(1.0 + i, word) for i, word in enumerate(words)))
+    assert lines_of([cue], CaptionConfig(unit="sentences")) == [
+        Cue(1, 9, "no more here", (Word(4.0, "no"), Word(5.0, "more"), Word(7.0, "here")))
+    ]
+    plain = Cue(0, 1, "stir it", (Word(0, "stir"), Word(0.5, "it")))
+    assert lines_of([plain], CaptionConfig())[0] is plain
 
 
 def test_a_line_shown_again_is_one_caption() -> None:
@@ -92,6 +87,8 @@ def test_times_of_nonsense_leave_no_caption() -> None:
 def test_wrong_arguments_are_named() -> None:
     with pytest.raises(ValueError, match=r"source='spoken' is none of typed, automatic, translated, heard"):
         captions_of("v", [], "spoken")
+    with pytest.raises(InputError, match=r"unit='words' is no kind of caption: give lines or sentences"):
+        CaptionConfig(unit="words")  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"repeat_gap=nan"):
         CaptionConfig(repeat_gap=math.nan)
 
@@ -102,19 +99,34 @@ def test_wrong_arguments_are_named() -> None:
             Cue,
             st.floats(-1, 50) | st.just(math.nan),
             st.floats(-1, 50),
-            st.text(alphabet="ab [](♪>- \n\u00a0'9", max_size=12),
+            st.text(alphabet="ab [](♪>- .?\n\u00a0'9", max_size=12),
+            st.lists(st.builds(Word, st.floats(), st.sampled_from(["a", "b.", " b", ""])), max_size=3).map(tuple),
         ),
         max_size=15,
-    )
+    ),
+    unit=st.sampled_from(["lines", "sentences"]),
 )
-def test_captions_of_any_cues(cues: list[Cue]) -> None:
-    captions = captions_of("v", cues, "typed")
+def test_captions_of_any_cues(cues: list[Cue], unit: Literal["lines", "sentences"]) -> None:
+    config = CaptionConfig(unit=unit)
+    captions = captions_of("v", cues, "typed", config)
+    said = [word for line in lines_of(cues, config) for word in line.text.split()]
+    assert [word for caption in captions for word in caption.text.split()] == said
     assert [caption.number for caption in captions] == list(range(len(captions)))
     assert [caption.start for caption in captions] == sorted(caption.start for caption in captions)
     for caption in captions:
         assert 0 <= caption.start <= caption.end < math.inf
         assert words_of(caption.text)
         assert caption.text == " ".join(caption.text.split())
+
+
+@pytest.mark.parametrize("unit", ["lines", "sentences"])
+def test_a_megabyte_and_very_many_cues_take_linear_time(unit: Literal["lines", "sentences"]) -> None:
+    config = CaptionConfig(unit=unit)
+    assert len(captions_of("v", [Cue(0, 9, "[ (music " * 100_000)], "typed", config)) >= 1
+    assert captions_of("v", [Cue(9, math.nan, "said")] * 1_000_000, "typed", config) == []
+    assert len(captions_of("v", [Cue(1, 2, "stir it")] * 300_000, "typed", config)) == 1
+    backwards = [Cue(i, i + 1, f"stir it {i}.") for i in range(50_000, 0, -1)]
+    assert len(captions_of("v", backwards, "typed", config)) == 50_000
 
 
 def test_stop_words() -> None:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 import pytest
 
 from tellvision import doctor
+from tellvision.corpus.speech import models
 from tellvision.doctor import Check, Finding, checks, examine, finding_of, spoken
 from tellvision.embedding import text
 from tellvision.records import InputError
@@ -18,9 +19,11 @@ from tellvision.vision.extractors import efficientnet_lite
 @pytest.fixture(autouse=True)
 def forgotten():
     """What is remembered of checked weights would hide what a test breaks."""
-    text._offline_folder.cache_clear()
+    for remembered in (text._offline_folder, models._packaged, models._loaded):
+        remembered.cache_clear()
     yield
-    text._offline_folder.cache_clear()
+    for remembered in (text._offline_folder, models._packaged, models._loaded):
+        remembered.cache_clear()
 
 
 def found(name):
@@ -38,6 +41,7 @@ def test_here_everything_needed_is_there():
         "video decoders",
         "backbone efficientnet-lite0",
         "word table",
+        "speech model",
         "full text",
         "disk space",
     ]
@@ -49,6 +53,7 @@ def test_here_everything_needed_is_there():
     }
     assert "1280 numbers" in needed["backbone efficientnet-lite0"].detail
     assert "30,522 word pieces of 384 numbers" in needed["word table"].detail
+    assert "tiny.en, weights checked, faster-whisper" in needed["speech model"].detail
     assert "h264, hevc, vp9, av1" in needed["video decoders"].detail
     assert json.loads(json.dumps([asdict(finding) for finding in findings]))
 
@@ -56,8 +61,9 @@ def test_here_everything_needed_is_there():
 def test_weights_are_not_those_that_were_checked(monkeypatch):
     monkeypatch.setattr(efficientnet_lite.EfficientNetLite0, "weights", "0" * 64)
     monkeypatch.setitem(text._HASHES, "tokenizer.json", "1" * 64)
-    backbone, words = found("backbone efficientnet-lite0"), found("word table")
-    for finding, start in ((backbone, "0" * 12), (words, "1" * 12)):
+    monkeypatch.setitem(models._HASHES, "model.bin", "2" * 64)
+    backbone, words, speech = map(found, ("backbone efficientnet-lite0", "word table", "speech model"))
+    for finding, start in ((backbone, "0" * 12), (words, "1" * 12), (speech, "2" * 12)):
         assert not finding.ok
         assert start in finding.detail
         assert finding.fix == "pip install --force-reinstall 'tellvision[offline]'"
@@ -65,8 +71,13 @@ def test_weights_are_not_those_that_were_checked(monkeypatch):
 
 
 def test_the_extra_is_not_installed(monkeypatch):
+    def not_there(_, *, local_files_only=False):
+        assert local_files_only, "the hub was asked"
+        raise OSError
+
     monkeypatch.setattr("importlib.util.find_spec", lambda *_: None)
-    for name in ("backbone efficientnet-lite0", "word table"):
+    monkeypatch.setattr("faster_whisper.download_model", not_there)
+    for name in ("backbone efficientnet-lite0", "word table", "speech model"):
         finding = found(name)
         assert not finding.ok
         assert finding.fix == "pip install 'tellvision[offline]'"

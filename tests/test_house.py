@@ -32,6 +32,7 @@ TOP_TO_BOTTOM = [
     "doctor",
     "commands",
     "cli",
+    "__main__",
 ]
 STRANGERS = [("corpus", "vision"), ("evaluation", "search")]  # stand side by side and know nothing of each other
 

@@ -11,7 +11,10 @@ from tellvision.embedding.train import read_held_out
 from tellvision.progress import Progress
 from tellvision.records import InputError
 from tellvision.search import Index, load_model, narration, search
-from tellvision.stages import Workplace, cut_clips, extract_tracks, scan_videos
+from tellvision.stages.clips import cut_clips
+from tellvision.stages.tracks import extract_tracks
+from tellvision.stages.videos import scan_videos
+from tellvision.stages.workplace import Workplace
 from tellvision.store import Ledger, read_manifest, read_table
 
 LAPTOP = recipes.laptop()

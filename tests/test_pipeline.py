@@ -10,12 +10,17 @@ import numpy as np
 import pytest
 
 import corpus
-from tellvision import pipeline, plan, recipes, stages
+from tellvision import pipeline, plan, recipes
 from tellvision.embedding import checkpoint
 from tellvision.embedding.pairs import Pairs
 from tellvision.records import InputError
 from tellvision.search import Index, load_model, search
-from tellvision.store import ArrayReader, Ledger, read_manifest, read_table
+from tellvision.stages import captions as captions_stage
+from tellvision.stages import clips as clips_stage
+from tellvision.stages import tracks as tracks_stage
+from tellvision.stages import videos as videos_stage
+from tellvision.stages import workplace
+from tellvision.store import ArrayReader, Ledger, from_bytes, read_manifest, read_table
 
 LAPTOP = recipes.laptop()
 SMALL = dataclasses.replace(
@@ -33,7 +38,7 @@ def run(videos, work, recipe=SMALL, **options):
 @pytest.fixture(autouse=True, scope="module")
 def remembered():
     """Extraction gives the same for the same bytes (test_features.py): done once per video and module."""
-    real, tracks = stages.extract, {}
+    real, tracks = tracks_stage.extract, {}
 
     def extract(job):
         key = job.path.read_bytes()
@@ -42,7 +47,7 @@ def remembered():
         return tracks[key]
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(stages, "extract", extract)
+        patched.setattr(tracks_stage, "extract", extract)
         yield real
 
 
@@ -78,11 +83,11 @@ def worked(monkeypatch):
 
         monkeypatch.setattr(module, name, watched)
 
-    watch(stages, "describe", "videos", lambda video: video.video_id)
-    watch(stages, "_captions_of_video", "captions", lambda job: job.video_id)
-    watch(stages, "_clips_of_video", "clips", lambda _, job: job[0]["video_id"][0].as_py())
-    watch(stages, "extract", "features", lambda job: job.path.stem)
-    watch(stages, "_pairs_of_video", "pairs", lambda _, job: job[0]["video_id"][0].as_py())
+    watch(videos_stage, "describe", "videos", lambda video: video.video_id)
+    watch(captions_stage, "_captions_of_video", "captions", lambda job: job.video_id)
+    watch(clips_stage, "_clips_of_video", "clips", lambda _, job: from_bytes(job.captions)["video_id"][0].as_py())
+    watch(tracks_stage, "extract", "features", lambda job: job.path.stem)
+    watch(tracks_stage, "_pairs_of_video", "pairs", lambda _, job: job[0]["video_id"][0].as_py())
     watch(pipeline, "train", "train", lambda *_: "train")
     watch(pipeline.index, "build", "index", lambda *_: "index")
     return seen
@@ -118,7 +123,7 @@ def state(work):
 
 def skipped(work):
     with Ledger(work) as ledger:
-        return {i: (row.reason, row.detail) for i, row in stages.skipped(ledger, "main").items()}
+        return {i: (row.reason, row.detail) for i, row in workplace.skipped(ledger, "main").items()}
 
 
 def fresh(videos, folder, **options):
@@ -187,7 +192,8 @@ def test_the_search_finds_what_was_said(finished):
 
 def test_workers_make_the_same(finished, remembered, tmp_path, monkeypatch):
     videos, work, result = finished
-    monkeypatch.setattr(stages, "extract", remembered)  # a function of a module travels, the watched one does not
+    # A function of a module travels, the watched one does not.
+    monkeypatch.setattr(tracks_stage, "extract", remembered)
     again = pipeline.run(videos, tmp_path / "work", SMALL, workers=2)
     for name in ("shard-00000.bin", "index.jsonl", "manifest.json"):
         assert (tmp_path / "work" / "features" / "main" / name).read_bytes() == (
@@ -302,7 +308,7 @@ def test_removed_subtitles_are_a_counted_skip(place, worked, tmp_path):
     videos, work = place
     (videos / "v02.en.json3").unlink()
     result = run(videos, work)
-    assert result["skipped"] == {"no_subtitles": 1}
+    assert result["skipped"] == {"no_sound": 1}
     assert "features" not in done(worked)
     assert state(work) == fresh(videos, tmp_path / "fresh")
     corpus.narrate(videos / "v02.mp4", corpus.steps_of(2), ".en.json3", corpus.json3)

@@ -1,9 +1,13 @@
 """The report: numbers worked by hand, nothing from outside, everything escaped, made once."""
 
+import ast
 import base64
 import io
+import json
 import re
+import shutil
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -13,11 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+import tellvision
 from corpus import TEXTS, film
 from tellvision import report
 from tellvision.records import InputError
-from tellvision.report import card, facts, markup, pictures
-from tellvision.report.plots import loss_curve
+from tellvision.report import card, facts, markup, pictures, reasons, statistics
+from tellvision.report.plots import histogram, loss_curve
 from tellvision.search import Index, build
 from tellvision.store import read_manifest, write_manifest
 from tellvision.store.tables import TABLE
@@ -123,16 +128,19 @@ def work_of(
 ):
     """A finished work folder; its videos say that they last an hour, half an hour and half an hour."""
     durations = {"a": 3600.0, "b": 1800.0, "c": 1800.0}
-    closed(folder / "videos", "videos", {"folder": "/somewhere/my <videos>"}, items=4)
+    closed(folder / "videos", "videos", {"folder": "/somewhere/my <videos>"}, items=4, skipped={"empty_file": 1})
     videos = [
         {"id": i, "title": title.format(i), "path": str(films[i]), "duration": durations[i], "status": "ok"}
         for i in durations
     ]
+    table(
+        folder / "videos", [*videos, {"id": "d", "title": "d", "path": "", "duration": 0.0, "status": "skipped"}]
+    )
     sources = ["automatic", "automatic", "automatic", "typed", "typed", "typed", "typed", "typed"]
     lines = [*(text for *_, text in CLIPS), "water", "and then"]
     said = [{"video_id": "a", "text": text, "source": s} for text, s in zip(lines, sources, strict=True)]
     table(folder / "captions/main", said)
-    closed(folder / "captions/main", "captions", rows=8, dropped={"bad_times": 2})
+    closed(folder / "captions/main", "captions", rows=8, dropped={"bad_times": 2}, skipped={"no_subtitles": 1})
     cut = [dict(zip(("video_id", "start", "end", "text"), clip, strict=True)) for clip in clips]
     cut = [{"clip_id": f"{clip['video_id']}#{i}"} | clip for i, clip in enumerate(cut)]
     schema = pa.schema([(n, pa.float64() if n in ("start", "end") else pa.string()) for n in [
@@ -165,6 +173,7 @@ def work_of(
     return folder
 
 
+PLOTS = ["seconds per clip", "words per caption, without stop words"]
 SKIPPED = {"d": ("no_subtitles", "no subtitle file beside d")}
 
 
@@ -184,13 +193,13 @@ def test_numbers_by_hand(films, tmp_path):
     for row in (
         "videos 3 1,220,000",
         "hours 2.0 134,472",
-        "minutes per video 40.0 6.5",
+        "minutes per video 40.0 30 – 60 6.5",
         "captions 8 136,600,000",
         "clips 6 136,600,000",
-        "clips per video 2.0 110",
-        "seconds per clip 4.2 4.0",
+        "clips per video 2.0 2 – 2 110",
+        "seconds per clip 4.2 4 – 4 4.0",
         # crack eggs | whisk | sand board | paint white | water plants | fold paper | water | nothing: 12 in 8
-        "words per caption without stop words 1.5 4.0",
+        "words per caption without stop words 1.5 1 – 2 4.0",
     ):
         assert row in page.text
     assert "typed by a person 62.5%" in page.text
@@ -353,7 +362,7 @@ def test_what_is_not_there_is_said(films, tmp_path):
     assert f"Nothing was learned: {why}." in page.text
     assert "There is no learned model to measure." in page.text
     assert "There is no model to ask." in page.text
-    assert not page.all("svg")
+    assert [plot["aria-label"].partition(":")[0] for plot in page.all("svg")] == PLOTS  # and no curve
     assert "chosen" not in page.text
 
 
@@ -361,7 +370,7 @@ def test_nothing_held_out(films, tmp_path):
     page = page_of(work_of(tmp_path / "work", films, held_out=(), systems={}))
     assert "Nothing was measured" in page.text
     assert "Nothing was asked" in page.text
-    assert len(page.all("svg")) == 1
+    assert len(page.all("svg")) == len(PLOTS) + 1
 
 
 def test_an_index_without_a_clip(films, tmp_path):
@@ -369,6 +378,7 @@ def test_an_index_without_a_clip(films, tmp_path):
     assert "There is no clip to show." in page.text
     assert "minutes per video – 6.5" in page.text
     assert "seconds per clip – 4.0" in page.text
+    assert not [plot for plot in page.all("svg") if plot["aria-label"].startswith("seconds")]
 
 
 def test_a_reason_names_a_few_videos(films, tmp_path):
@@ -410,15 +420,148 @@ def test_a_damaged_curve(films, tmp_path):
         report.write(work, skipped={})
 
 
+def test_the_figures_as_json(films, tmp_path):
+    work = work_of(tmp_path / "work", films)
+    report.write(work, skipped=SKIPPED)
+    figures = json.loads((work / "report.json").read_text(encoding="utf-8"))
+    assert figures["searched"] == {
+        "videos": 3, "clips": 6, "hours": 2.0, "by": "speech", "why": "Searched by <what> is said."
+    }  # fmt: skip
+    assert figures["left_out"] == [
+        {"reason": "no_subtitles", "videos": 1, "examples": [["d", "no subtitle file beside d"]]}
+    ]
+    assert figures["run"]["losses"] == [0.2, 0.125]
+    assert figures["comparison"]["systems"] == SYSTEMS
+    assert figures["statistics"] == statistics.statistics(work)
+
+
+def test_a_report_without_its_figures_is_made_again(films, tmp_path):
+    work = work_of(tmp_path / "work", films)
+    report.write(work, skipped=SKIPPED)
+    (work / "report.json").unlink()
+    report.write(work, skipped=SKIPPED)
+    assert (work / "report.json").exists()
+
+
+def test_statistics_need_no_more_than_clips(films, tmp_path):
+    work = work_of(tmp_path / "work", films)
+    for stage in ("features", "pairs", "runs", "index"):
+        shutil.rmtree(work / stage)
+    found = statistics.statistics(work)
+    assert {key: found[key] for key in statistics.PAPER} == {
+        "videos": 3,
+        "hours": 2.0,
+        "minutes_per_video": 40.0,
+        "captions": 8,
+        "clips": 6,
+        "clips_per_video": 2.0,
+        "seconds_per_clip": 25 / 6,
+        "words_per_caption": 1.5,
+    }
+    assert found["paper"] == statistics.PAPER
+    assert found["found"] == 4
+    assert found["quartiles"]["minutes_per_video"] == [30, 30, 60]
+    assert found["quartiles"]["seconds_per_clip"] == [4, 4, 4]
+    lengths = found["histograms"]["seconds_per_clip"]
+    assert {start: n for start, n in zip(lengths["from"], lengths["counts"], strict=True) if n} == {4: 5, 5: 1}
+    assert found["sources"] == {"typed": 5, "automatic": 3}
+    assert found["languages"] == {}
+    assert found["skipped"] == {"videos": {"empty_file": 1}, "captions": {"no_subtitles": 1}, "clips": {}}
+    assert found["dropped"] == {
+        "videos": {},
+        "captions": {"bad_times": 2},
+        "clips": {"after_end": 1, "no_such_name": 3},
+    }
+    (work / "clips/main/manifest.json").unlink()
+    with pytest.raises(InputError, match=r"clips/main is not finished"):
+        statistics.statistics(work)
+
+
+def test_languages_where_they_are_known(films, tmp_path):
+    work = work_of(tmp_path / "work", films)
+    said = [{"video_id": "a", "text": "x", "source": "typed", "language": i} for i in ("en", "de", "en", None)]
+    table(work / "captions/main", said)
+    assert statistics.statistics(work)["languages"] == {"en": 2, "": 1, "de": 1}
+    page = page_of(work)
+    assert "Languages en 50.0% not known 25.0% de 25.0%" in page.text
+
+
+def test_durations_that_nobody_knows(films, tmp_path):
+    work = work_of(tmp_path / "work", films)
+    schema = pa.schema([("id", pa.string()), ("duration", pa.float64())])
+    rows = [{"id": "a", "duration": None}, {"id": "b", "duration": 0.0}, {"id": "c", "duration": 60.0}]
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), work / "videos" / TABLE)
+    found = statistics.statistics(work)
+    assert (found["videos"], found["hours"], found["minutes_per_video"]) == (3, 1 / 60, 1.0)
+
+
 @pytest.mark.parametrize("batch", [1, 2, 3, 100])
 def test_the_words_of_a_sample(tmp_path, monkeypatch, batch):
     table(tmp_path, [{"text": " ".join(["egg"] * i)} for i in range(10)])
-    monkeypatch.setattr(facts, "BATCH", batch)
-    assert facts._words_per_caption(tmp_path, 10) == 4.5
-    monkeypatch.setattr(facts, "SAMPLED", 3)  # every third: lines 0, 3, 6 and 9
-    assert facts._words_per_caption(tmp_path, 10) == 4.5
-    monkeypatch.setattr(facts, "SAMPLED", 2)  # lines 0 and 5
-    assert facts._words_per_caption(tmp_path, 10) == 2.5
+    monkeypatch.setattr(statistics, "BATCH", batch)
+    assert statistics._words(tmp_path).mean == 4.5
+    monkeypatch.setattr(statistics, "SAMPLED", 3)  # every third: lines 0, 3, 6 and 9
+    assert statistics._words(tmp_path).mean == 4.5
+    monkeypatch.setattr(statistics, "SAMPLED", 2)  # lines 0 and 5
+    assert statistics._words(tmp_path).mean == 2.5
+
+
+def test_counting_keeps_no_more_of_a_long_table_than_of_a_short_one(tmp_path):
+    schema = pa.schema([("start", pa.float64()), ("end", pa.float64())])
+    with pq.ParquetWriter(tmp_path / TABLE, schema) as file:
+        for i in range(40):  # 64 MB
+            ends = np.random.default_rng(i).random(100_000)
+            file.write_table(pa.table({"start": np.zeros(100_000), "end": ends}, schema=schema))
+    before, held = pa.total_allocated_bytes(), []
+    for _ in statistics._batches(tmp_path, ["start", "end"]):
+        held.append(pa.total_allocated_bytes() - before)
+    assert max(held) < 16 << 20
+    assert len(statistics._lengths(tmp_path)) == 4_000_000
+
+
+@given(st.lists(st.lists(st.floats(0, 30), max_size=20), max_size=5))
+def test_a_tally_is_what_sorting_gives(parts):
+    tally = statistics.Tally(0.1, 20)
+    for part in parts:
+        tally.add(np.array(part, np.float64))
+    values = sorted(value for part in parts for value in part)
+    assert len(tally) == len(values)
+    if not values:
+        assert tally.mean is None
+        assert tally.quartiles() is None
+        return
+    assert tally.mean == pytest.approx(sum(values) / len(values))
+    exact = [min(values[-(-len(values) * quarter // 4) - 1], 20) for quarter in (1, 2, 3)]
+    assert tally.quartiles() == pytest.approx(exact, abs=0.05 + 1e-6)
+    assert sum(tally.histogram(0.5, 10)["counts"]) == len(values)
+
+
+def test_a_histogram_by_hand():
+    tally = statistics.Tally(0.1, 20)
+    tally.add(np.array([0, 0.4, 0.5, 0.96, 1.0, 9.9, 10, 300]))
+    assert tally.histogram(0.5, 2) == {"from": [0.0, 0.5, 1.0, 1.5, 2.0], "counts": [2, 1, 2, 0, 3]}
+
+
+def test_every_reason_has_words():
+    """What any stage calls a skip or a drop by a name that stands in its source."""
+    house = Path(tellvision.__file__).parent
+    names = set()
+    for path in house.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Skip" and node.args:
+                names |= {one.value for one in ast.walk(node.args[0]) if isinstance(one, ast.Constant)}
+            elif isinstance(node, ast.Subscript) and getattr(node.value, "id", "") == "dropped":
+                names |= {one.value for one in ast.walk(node.slice) if isinstance(one, ast.Constant)}
+    assert {"no_subtitles", "after_end", "no_words"} <= names
+    assert names <= set(reasons.REASONS)
+
+
+def test_histograms_are_the_same_every_time():
+    svg = histogram([0, 1, 2], [1, 0, 3], "words")
+    assert svg == histogram([0, 1, 2], [1, 0, 3], "words")
+    assert svg.startswith('<svg viewBox="')
+    assert 'aria-label="words: most often 2, 75% of all"' in svg
+    assert "http" not in svg
 
 
 def test_evenly_by_hand():

@@ -16,7 +16,6 @@ from tellvision import store
 from tellvision.records import InputError
 from tellvision.store import ArrayReader, ArrayWriter, Ledger, Row, TableWriter, read_manifest, read_table
 from tellvision.store.arrays import ITEMS_PER_SHARD
-from tellvision.store.ledger import counts
 
 
 def rows(seed, count=3, dim=4):
@@ -614,21 +613,28 @@ def test_a_ledger_killed_while_it_was_made_is_made(tmp_path):
         assert ledger.rows("videos") == {}
 
 
-def test_counts_add_up():
-    found = counts(
-        [
-            Row("a", "f", rows=3, dropped={"no_words": 2}),
-            Row("b", "f", rows=1, dropped={"no_words": 1, "after_end": 4}),
-            Row("c", "f", status="skipped", reason="no_subtitles"),
-            Row("d", "f", status="skipped", reason="no_subtitles", rows=1),
-        ]
-    )
-    assert found == {
-        "done": 2,
-        "rows": 5,
-        "skipped": {"no_subtitles": 2},
-        "dropped": {"no_words": 3, "after_end": 4},
-    }
+def test_counts_add_up(tmp_path):
+    rows = [
+        Row("a", "f", rows=3, dropped={"no_words": 2}),
+        Row("b", "f", rows=1, dropped={"no_words": 1, "after_end": 4}),
+        Row("c", "f", status="skipped", reason="no_subtitles"),
+        Row("d", "f", status="skipped", reason="no_subtitles", rows=1),
+    ]
+    with Ledger(tmp_path) as ledger:
+        ledger.acknowledge("s", rows)
+        ledger.acknowledge("other", [Row("e", "f", rows=9, dropped={"no_words": 9})])
+        assert ledger.counts("s") == {
+            "done": 2,
+            "rows": 5,
+            "skipped": {"no_subtitles": 2},
+            "dropped": {"no_words": 3, "after_end": 4},
+        }
+        assert ledger.counts("none") == {"done": 0, "rows": 0, "skipped": {}, "dropped": {}}
+        assert [row.item for row in ledger.skipped("s")] == ["c", "d"]
+        assert list(ledger.holding("s")) == ["a", "b", "d"]
+        assert dict(ledger.fingerprints("s")) == dict.fromkeys("abcd", "f")
+        ledger.forget_skipped("s", ("other", "no_subtitles"))
+        assert list(ledger.fingerprints("s")) == ["a", "b"]
 
 
 # Manifests

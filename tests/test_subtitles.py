@@ -233,13 +233,22 @@ _PIECES = [
     "<99:99:99.999>", "&amp;", "&#55296;", "&#0;", "&", "{\\an8}", "[Music]", "eggs", "ä", "\0", "\u200b",
     "\u2028", '{"events": [', "-1", "1e999", '"aAppend"', "NaN", "]}", ",",
     '{"tStartMs": 5, "segs": [{"utf8": "a"}', '{"utf8": "\\ud800 b", "tOffsetMs": 9}',
+    '<p t="5" d="9">', '<p begin="1s" end="2s">', '<text start="1" dur="2">', '<s t="4"> b</s>',
+    '<span begin="1f">', "</span>", "</p>", "</text>", "<br/>", "<!--", "<![CDATA[", "]]>", "<?x?>",
+    "<!DOCTYPE x>", "&nbsp;", "\x0b",
 ]  # fmt: skip
 
 
 @settings(max_examples=300, deadline=None)
 @given(
     head=st.sampled_from(
-        [b"", b"WEBVTT\n\n00:00:01.000 --> 00:00:02.000\n", b'{"events": [{"segs": [{"utf8": "a"},']
+        [
+            b"",
+            b"WEBVTT\n\n00:00:01.000 --> 00:00:02.000\n",
+            b'{"events": [{"segs": [{"utf8": "a"},',
+            b'<timedtext><body><p t="1" d="2">a</p>',
+            b'<tt ttp:frameRate="25"><body begin="1s"><p end="2s">a</p>',
+        ]
     ),
     body=st.binary(max_size=200)
     | st.lists(st.sampled_from(_PIECES), max_size=40).map(lambda p: "".join(p).encode()),
@@ -271,3 +280,150 @@ def test_time_stays_linear_in_what_is_repeated(tmp_path: Path, text: str) -> Non
                 read(tmp_path, before + text * 200_000, ending)
             except Skip:
                 continue
+
+
+# One valid file of each format, saying the same.
+_VALID = {
+    ".vtt": "WEBVTT\n\n00:00:01.000 --> 00:00:02.000\ncrack<00:00:01.300><c> eggs</c>\n\n"
+    "00:00:02.000 --> 00:00:03.000\ncrack eggs\ncrème & fertig\n",
+    ".srt": "1\n00:00:01,000 --> 00:00:02,000\ncrack eggs\n\n2\n00:00:02,000 --> 00:00:03,000\ncrème & fertig\n",
+    ".json3": json.dumps(
+        {
+            "events": [
+                {
+                    "tStartMs": 1000,
+                    "dDurationMs": 1000,
+                    "segs": [{"utf8": "crack"}, {"utf8": " eggs", "tOffsetMs": 300}],
+                },
+                {"tStartMs": 2000, "dDurationMs": 1000, "segs": [{"utf8": "crème & fertig"}]},
+            ]
+        },
+        ensure_ascii=False,
+    ),
+    ".srv3": '<?xml version="1.0" encoding="utf-8" ?><timedtext format="3"><body><p t="1000" d="1000">'
+    '<s>crack</s><s t="300"> eggs</s></p><p t="2000" d="1000">crème &amp; fertig</p></body></timedtext>',
+    ".srv1": '<transcript><text start="1" dur="1">crack eggs</text>'
+    '<text start="2" dur="1">crème &amp; fertig</text></transcript>',
+    ".ttml": '<?xml version="1.0" encoding="iso-8859-1"?><tt xmlns="http://www.w3.org/ns/ttml"><body><div>'
+    '<p begin="1s" end="2s">crack eggs</p><p begin="2s" end="3s">crème &amp; fertig</p></div></body></tt>',
+}
+
+
+@pytest.mark.parametrize("ending", _VALID)
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "latin-1"]
+)
+def test_every_format_in_every_encoding(tmp_path: Path, ending: str, encoding: str) -> None:
+    cues = read(tmp_path, _VALID[ending].encode(encoding), ending)
+    assert [(cue.start, cue.end, cue.text) for cue in cues] == [(1, 2, "crack eggs"), (2, 3, "crème & fertig")]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    ending=st.sampled_from(list(_VALID)),
+    changes=st.lists(
+        st.tuples(
+            st.integers(0, 500),
+            st.integers(0, 20),
+            st.integers(0, 3),
+            st.sampled_from(["", "-", "9" * 12, "e9", "NaN", "null", "\n\n", '"', "<", ">", "&", "{", "]", "\0"]),
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+)  # fmt: skip
+def test_a_valid_file_with_wrong_places_is_cues_or_a_skip(
+    tmp_path_factory: pytest.TempPathFactory, ending: str, changes: list[tuple[int, int, int, str]]
+) -> None:
+    """Pieces are cut out, repeated and put in; the times that come out stay times."""
+    text = _VALID[ending]
+    for at, length, times, put in changes:
+        at %= len(text) + 1
+        text = text[:at] + put + text[at : at + length] * times + text[at + length :]
+    try:
+        cues = read(tmp_path_factory.mktemp("odd"), text, ending)
+    except Skip as skip:
+        event(skip.reason)
+        assert skip.reason in ("unreadable_subtitles", "empty_subtitles")  # noqa: PT017
+        assert "\n" not in str(skip)  # noqa: PT017
+        return
+    check(cues)
+
+
+@pytest.mark.parametrize("ending", subtitles.ENDINGS)
+def test_a_video_with_the_ending_of_a_subtitle_is_a_skip(tmp_path: Path, ending: str) -> None:
+    boxes = (
+        b"\0\0\0\x20ftypisom\0\0\x02\0isomiso2avc1mp41\0\0\0\x08free\0\x12\xd6\x87mdat" + bytes(range(256)) * 200
+    )
+    with pytest.raises(Skip, match="unreadable_subtitles"):
+        read(tmp_path, boxes, ending)
+    assert subtitles.source_of(tmp_path / f"x{ending}") == "typed"
+
+
+def _clock(second: int) -> str:
+    return f"{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}"
+
+
+_MANY = {
+    ".vtt": ("WEBVTT\n\n", lambda i: f"{_clock(i)}.000 --> {_clock(i)}.900\n \negg<{_clock(i)}.500> {i}\n\n", ""),
+    ".srt": ("", lambda i: f"{_clock(i)},000 --> {_clock(i)},900\negg {i}\n\n", ""),
+    ".json3": (
+        '{"events":[',
+        lambda i: f'{{"tStartMs":{i}000,"dDurationMs":900,"segs":[{{"utf8":"egg"}}]}},',
+        '{"segs":[]}]}',
+    ),
+    ".srv3": ("<timedtext><body>", lambda i: f'<p t="{i}000" d="900">egg</p>', "</body></timedtext>"),
+    ".ttml": ("<tt><body>", lambda i: f'<p begin="{i}s" dur="0.9s">egg</p>', "</body></tt>"),
+}
+
+
+@pytest.mark.parametrize("ending", _MANY)
+def test_cues_of_half_a_day_are_read(tmp_path: Path, ending: str) -> None:
+    head, cue, tail = _MANY[ending]
+    cues = read(tmp_path, head + "".join(map(cue, range(1, 10_001))) + tail, ending)
+    assert len(cues) == 10_000
+    check(cues)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("ending", _MANY)
+def test_a_million_cues_are_refused_in_one_line(tmp_path: Path, ending: str) -> None:
+    head, cue, tail = _MANY[ending]
+    text = head + "".join(map(cue, range(1, 1_000_001))) + tail
+    assert len(text) > 25_000_000
+    with pytest.raises(Skip, match=r"more than 200000|larger than 32 MB"):
+        read(tmp_path, text, ending)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    ("ending", "text"),
+    [
+        (".vtt", "WEBVTT\n\n0:0 --> 0:9\n" + "egg " * 250_000),
+        (".vtt", "WEBVTT\n\n" + ("0:0 --> 0:9\n" + "egg\n" * 250_000 + "\n") * 4),
+        (".vtt", "WEBVTT\n\n0:0 --> 0:9\n" + "egg<00:01.000>" * 200_000),
+        (".srt", "0:0 --> 0:9\n" + "<" * 1_000_000),
+        (".srt", "0:0 --> 0:9\n" + "<b>" * 1_000_000 + "egg"),
+        (".srt", "0:0 --> 0:9\n" + "&amp;" * 200_000),
+        (".json3", '{"events":' + "[" * 1_000_000),
+        (".json3", '{"events": [{"segs": ' + '{"a":' * 1_000_000),
+        (".json3", '{"events": [{"tStartMs": ' + "9" * 1_000_000 + ', "segs": [{"utf8": "a"}]}]}'),
+        (".srv3", "<timedtext>" * 1_000_000),
+        (".srv3", "<timedtext>" + "<a/>" * 3_000_000),
+        (".srv3", "<timedtext><p>" + "<s>a</s>" * 500_000 + "</p>"),
+        (".srv3", '<timedtext><p t="' + "0" * 10_000_000),
+        (".srv3", "<timedtext><p " + " ".join(f'a{i}=""' for i in range(500_000)) + ">"),
+        (".srv3", "<timedtext><p>" + "&" * 2_000_000 + "</p>"),
+        (".srv3", "<timedtext><p>" + "&lt;" * 2_000_000 + "</p>"),
+        (".srv3", "<timedtext><!--" + "-" * 10_000_000),
+        (".xml", "<!--" * 2_000_000),
+    ],
+    ids=lambda value: value[-30:] if len(value) > 9 else value,
+)
+def test_bombs_are_cues_or_a_skip_within_seconds(tmp_path: Path, ending: str, text: str) -> None:
+    try:
+        check(read(tmp_path, text, ending))
+    except Skip as skip:
+        assert len(str(skip)) < 1000  # noqa: PT017

@@ -10,25 +10,28 @@ import inspect
 import os
 import sqlite3
 import sys
+import warnings
 from collections.abc import Callable
 from functools import partial
+from keyword import iskeyword
 
 from tellvision.records import InputError, Skip
 
 COMMANDS = {
-    "run": "from a folder of videos to a search that finds the moment",
-    "search": "find the moment where something is done",
-    "serve": "the search page, on this machine",
-    "captions": "read the subtitles beside the videos, every line said once",
-    "clips": "cut a clip for every caption",
-    "features": "turn pictures into tracks of vectors",
-    "pairs": "pool the tracks over the clips",
-    "train": "learn the joint space from the pairs",
-    "index": "build the search, by what finds best on held-out videos",
-    "evaluate": "measure a model",
-    "draw": "draw narrated how-to videos whose truth is known",
-    "verify": "check the stored vectors against their checksums",
-    "doctor": "what is installed, what is missing, and the line that installs it",
+    "run": ("running", "from a folder of videos to a search that finds the moment"),
+    "search": ("finding", "find the moment where something is done"),
+    "serve": ("finding", "the search page, on this machine"),
+    "import": ("narration", "take in captions without their videos, the paper's released ones among them"),
+    "captions": ("narration", "read the subtitles beside the videos, or hear what is said in them"),
+    "clips": ("narration", "cut a clip for every caption"),
+    "features": ("learning", "turn pictures into tracks of vectors"),
+    "pairs": ("learning", "pool the tracks over the clips"),
+    "train": ("learning", "learn the joint space from the pairs"),
+    "index": ("finding", "build the search, by what finds best on held-out videos"),
+    "evaluate": ("learning", "measure a model"),
+    "draw": ("running", "draw narrated how-to videos whose truth is known"),
+    "verify": ("running", "check the stored vectors against their checksums"),
+    "doctor": ("running", "what is installed, what is missing, and the line that installs it"),
 }
 
 
@@ -46,11 +49,13 @@ def main(arguments: list[str] | None = None) -> int:
     if words[0] not in COMMANDS:
         print(f"tellvision: unknown command {words[0]!r}; `tellvision --help` lists them", file=sys.stderr)
         return 2
-    return _guarded(words[0], words[1:])
+    with warnings.catch_warnings():
+        warnings.showwarning = _warn
+        return _guarded(words[0], words[1:])
 
 
 def _usage() -> str:
-    lines = [f"  {name:<10} {what}" for name, what in COMMANDS.items()]
+    lines = [f"  {name:<10} {what}" for name, (_, what) in COMMANDS.items()]
     return "\n".join(
         [
             "usage: tellvision COMMAND ...",
@@ -63,6 +68,10 @@ def _usage() -> str:
             "Each command explains itself:  tellvision COMMAND --help",
         ]
     )
+
+
+def _warn(message: Warning | str, *_: object) -> None:
+    print(f"tellvision: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _guarded(name: str, words: list[str]) -> int:
@@ -91,7 +100,8 @@ def _call(name: str, words: list[str]) -> None:
 
     from tellvision import recipes
 
-    command: Callable[..., None] = getattr(importlib.import_module("tellvision.commands"), name)
+    module = importlib.import_module(f"tellvision.commands.{COMMANDS[name][0]}")
+    command: Callable[..., None] = getattr(module, f"{name}_" if iskeyword(name) else name)
     if getattr(inspect.signature(command).parameters.get("settings"), "default", None) == recipes.laptop():
         # --recipe decides what the other flags start from, so it is read before them.
         first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)

@@ -75,6 +75,7 @@ def checks() -> list[Check]:
         Check(name="video decoders", look=_decoders, fix="pip install --force-reinstall --only-binary :all: av"),
         *(Check(name=f"backbone {name}", look=partial(_backbone, name), fix=OFFLINE) for name in EXTRACTORS),
         Check(name="word table", look=_word_table, fix=OFFLINE),
+        Check(name="speech model", look=_speech_model, fix=OFFLINE),
         Check(name="full text", look=_full_text, fix="pip install tantivy"),
         Check(name="disk space", look=_disk_space, fix="free some space, or name an --out on another disk"),
     ]
@@ -168,6 +169,24 @@ def _word_table() -> str:
     offline_word_pieces()
     words, width = offline_word_table().shape
     return f"weights checked, {words:,} word pieces of {width} numbers"
+
+
+def _speech_model() -> str:
+    import numpy as np
+
+    from tellvision.corpus.speech.config import SpeechConfig
+    from tellvision.corpus.speech.listening import windows_of
+    from tellvision.corpus.speech.models import folder_of, recogniser
+    from tellvision.media import RATE
+
+    config = SpeechConfig()
+    folder_of(config.model, fetch=False)
+    pipeline = recogniser(config)
+    noise = np.random.default_rng(0).uniform(-0.1, 0.1, RATE).astype(np.float32)
+    windows_of(noise)
+    list(pipeline.transcribe(noise, clip_timestamps=[{"start": 0.0, "end": 1.0}], language="en")[0])
+    version = metadata.version("faster-whisper")
+    return f"{config.model}, weights checked, faster-whisper {version} on {pipeline.model.model.device}"
 
 
 def _full_text() -> str:

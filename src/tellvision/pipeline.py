@@ -20,7 +20,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tellvision import metrics, report, stages
+from tellvision import metrics, report
 from tellvision.embedding import checkpoint
 from tellvision.embedding.config import ModelConfig, Track, to_dict
 from tellvision.embedding.model import TextVideoModel
@@ -31,7 +31,12 @@ from tellvision.progress import Progress
 from tellvision.recipes import Recipe
 from tellvision.records import InputError
 from tellvision.search import choice, index
-from tellvision.stages import Workplace
+from tellvision.stages.captions import narrate
+from tellvision.stages.clips import cut_clips
+from tellvision.stages.shots import find_shots
+from tellvision.stages.tracks import extract_tracks, join_pairs
+from tellvision.stages.videos import scan_videos, videos_table
+from tellvision.stages.workplace import Workplace, skipped
 from tellvision.store import MANIFEST, Ledger, digest, is_current, read_manifest, read_table, write_manifest
 from tellvision.vision.extractors import find as find_extractor
 
@@ -86,20 +91,22 @@ def run(
             max_skipped=recipe.max_skipped,
             retry=retry,
         )
-        _check_retry(retry, {row.reason for row in stages.skipped(ledger, name).values()})
+        _check_retry(retry, {row.reason for row in skipped(ledger, name).values()})
         with tell.stage("videos") as update:
-            stages.scan_videos(at, videos, update)
-        with tell.stage("captions") as update:
-            stages.read_captions(at, recipe.captions, update)
+            scan_videos(at, videos, update)
+        narrate(at, recipe.captions, recipe.speech, tell.stage)
+        if recipe.clips.within_shots:
+            with tell.stage("shots") as update:
+                find_shots(at, update)
         with tell.stage("clips") as update:
-            stages.cut_clips(at, recipe.clips, update)
+            cut_clips(at, recipe.clips, update)
         with tell.stage("features") as update:
-            stages.extract_tracks(at, recipe.features, update)
+            extract_tracks(at, recipe.features, update)
         with tell.stage("pairs") as update:
-            stages.join_pairs(at, update)
+            join_pairs(at, update)
         learned = learn(at, recipe, held_out_file=held_out_file, progress=tell)
         build_index(at, given=model, progress=tell)
-        lost = stages.skipped(ledger, name)
+        lost = skipped(ledger, name)
         with tell.stage("report") as update:
             report.write(work, name, skipped={i: (row.reason, row.detail) for i, row in lost.items()})
             update(1, 1)
@@ -249,7 +256,7 @@ def build_index(at: Workplace, *, given: str | None = None, progress: Progress) 
         index.build(
             folder,
             clips=table,
-            videos=stages.videos_table(at.work),
+            videos=videos_table(at.work),
             vectors=chosen.embed_clips(rows) if chosen else None,
             search_by=compared["search_by"],
             why=" ".join(filter(None, [ran["counts"]["why"], compared["why"]])),

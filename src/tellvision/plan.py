@@ -6,7 +6,7 @@ from typing import Any
 
 from tellvision.corpus.collect.folder import VideoFile, describe, scan
 from tellvision.recipes import Recipe
-from tellvision.stages import video_fingerprint
+from tellvision.stages.videos import video_fingerprint
 from tellvision.store import peek, read_table
 from tellvision.vision.extractors import find as find_extractor
 
@@ -23,7 +23,7 @@ def plan(videos: Path, work: Path, recipe: Recipe, *, name: str = "main", worker
         and estimates of `seconds` and `bytes` from the headers of some files and from the speed of the
         backbone on a machine like the one in docs/log.md.
     """
-    files = scan(videos)
+    files = list(scan(videos))
     seen, extracted = peek(work, "videos"), peek(work, f"features/{name}")
     narrated = [file for file in files if file.subtitles]
     unknown = [

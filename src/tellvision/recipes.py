@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from tellvision.corpus.captions import CaptionConfig
 from tellvision.corpus.clips import ClipConfig
+from tellvision.corpus.speech.config import SpeechConfig
 from tellvision.embedding.config import TextConfig, TrainConfig
 from tellvision.records import InputError
 from tellvision.vision.extractors import FeatureConfig
@@ -22,6 +23,8 @@ class Recipe:
     """laptop or paper: what the other settings start from."""
     captions: CaptionConfig = field(default_factory=CaptionConfig)
     """From subtitles to lines said once."""
+    speech: SpeechConfig = field(default_factory=SpeechConfig)
+    """From sound to lines, for videos without subtitles."""
     clips: ClipConfig = field(default_factory=ClipConfig)
     """From lines to clips."""
     features: FeatureConfig = field(default_factory=FeatureConfig)

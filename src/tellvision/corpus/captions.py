@@ -1,4 +1,4 @@
-"""Cues -> Captions: lines of narration without repeats, sound tags and empty lines.
+"""Cues -> Captions: lines or sentences of narration, without repeats, sound tags and empty lines.
 
 Stands between `subtitles` (or `speech`) and `clips`; its rows are the table `captions`
 (paper section 3.2). Stop words stay in what is shown: only the text that training reads
@@ -7,10 +7,15 @@ goes through `without_stop_words` (paper section 3.2: common English stop words 
 
 import math
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import accumulate
+from operator import attrgetter
+from typing import Literal
 
-from tellvision.records import Caption, Cue, InputError
+from tellvision.corpus import language, sounds
+from tellvision.corpus.sentences import SentenceConfig, sentences_of
+from tellvision.records import Caption, Cue, InputError, Word
 
 SOURCES = ("typed", "automatic", "translated", "heard")
 """Where a caption's words may come from."""
@@ -44,75 +49,112 @@ stop_words: frozenset[str] = frozenset(_STOP_WORDS.split())
 """English words that say how a sentence is built and nothing that could be seen, in lower case."""
 
 _WORD = re.compile(r"[\w']+")
-_TAGS = re.compile(r"\[[^\[\]]*\]|[♩-♯🎵🎶]+")
-_SOUND = (
-    r"music|applau\w*|clap\w*|laugh\w*|chuckl\w*|giggl\w*|cheer\w*|sigh\w*|gasp\w*|cough\w*|sneez\w*|groan\w*"
-    r"|scream\w*|shout\w*|whistl\w*|bark\w*|meow\w*|beep\w*|buzz\w*|rattl\w*|sizzl\w*|click\w*|thud\w*|bang\w*"
-    r"|silence|inaudible|unintelligible|indistinct|noise\w*|sounds?|chatter\w*|sing\w*|hum\w*|snort\w*"
-)
-_SOUND_IN_ROUND = re.compile(rf"\((?=[^()]*\b(?:{_SOUND})\b)[^()]*\)", re.IGNORECASE)
-_SPEAKER = re.compile(r"(?:^|(?<=\s))(?:>>+|<<+)(?=\s|\w|$)|^[-–—]+\s+")
+_PART = re.compile(r"\S+")
 
 
 @dataclass(frozen=True, kw_only=True)
 class CaptionConfig:
     """How Cues become Captions."""
 
+    unit: Literal["lines", "sentences"] = "lines"
+    """What a caption is. `lines`: a line of the subtitles, as in the paper. `sentences`: what is said from one
+    full stop to the next, or, without punctuation, from one pause to the next."""
+    sentences: SentenceConfig = field(default_factory=SentenceConfig)
+    """Where a sentence ends, if captions are sentences."""
+    language: str = "en"
+    """Two letters (ISO 639-1) of the language that videos are narrated in; others are skipped. `any`: none is."""
+    check_times: bool = True
+    """Pass over a subtitle file whose times cannot be right."""
     drop_sounds: bool = True
     """Remove `[Music]`, `(applause)`, `♪` and the marks of a change of speaker, `>>`."""
-
+    drop_names: bool = False
+    """Remove a speaker's name in capitals at the beginning of a line, `JOHN:`, as typed subtitles have it."""
     repeat_gap: float = 0.1
     """Seconds: a line without word times that says the same as one before it and begins at
     most this long after its end is that line, shown again; it lengthens the first."""
 
     def __post_init__(self) -> None:
+        if self.unit not in ("lines", "sentences"):
+            raise InputError(f"unit={self.unit!r} is no kind of caption: give lines or sentences")
         if not 0 <= self.repeat_gap < math.inf:
             raise InputError(f"repeat_gap={self.repeat_gap} is no time: give seconds, 0 or more")
+        language.known(self.language)
 
 
 def captions_of(
     video_id: str, cues: Iterable[Cue], source: str, config: CaptionConfig | None = None
 ) -> list[Caption]:
-    """The lines that are said in a video: sorted by start (then end, then as given), numbered from 0.
+    """What is said in a video, line by line or by sentences: sorted by start, numbered from 0.
 
     Cues that say no word, and cues whose times are not 0 <= start <= end, leave no caption.
+    Lines that begin together stand by their ends, then as they were given.
 
     Args:
         video_id: the video's id.
         cues: what `subtitles.read` or speech recognition found, in any order.
         source: where the words come from, one of `SOURCES`.
-        config: None for the defaults.
+        config: None for the defaults. Whoever reads the file sees to `language` and `check_times`, with
+            `language.check` and `subtitles.check_times`, and may turn to another file of the video.
     """
     config = config or CaptionConfig()
     if source not in SOURCES:
         raise ValueError(f"source={source!r} is none of {', '.join(SOURCES)}")
-    lines: list[tuple[float, float, str]] = []
+    lines = lines_of(cues, config)
+    if config.unit == "sentences":
+        lines = sentences_of(lines, config.sentences)
+    return [
+        Caption(video_id, number, line.start, line.end, line.text, source) for number, line in enumerate(lines)
+    ]
+
+
+def lines_of(cues: Iterable[Cue], config: CaptionConfig) -> list[Cue]:
+    """The cues that say something, once each, in order, without sounds.
+
+    Words keep their times if `config` makes sentences of them.
+    """
+    lines: list[Cue] = []
     latest: dict[str, int] = {}  # a text -> its last line
     usable = [cue for cue in cues if 0 <= cue.start <= cue.end < math.inf]
-    for cue in sorted(usable, key=lambda cue: (cue.start, cue.end)):
-        text = clean(cue.text, drop_sounds=config.drop_sounds)
-        if not _WORD.search(text):
+    for cue in sorted(usable, key=attrgetter("start", "end")):
+        line = _cleaned(cue, config)
+        if not _WORD.search(line.text):
             continue
         # Word times tell that a line was said anew, as automatic captions tell it: "uh", "uh".
-        before = None if cue.words else latest.get(text)
-        if before is not None and cue.start <= lines[before][1] + config.repeat_gap:
-            start, end, _ = lines[before]
-            lines[before] = (start, max(end, cue.end), text)
+        before = None if cue.words else latest.get(line.text)
+        if before is not None and line.start <= lines[before].end + config.repeat_gap:
+            shown = lines[before]
+            lines[before] = Cue(shown.start, max(shown.end, line.end), shown.text, shown.words)
         else:
-            latest[text] = len(lines)
-            lines.append((cue.start, cue.end, text))
-    return [Caption(video_id, number, start, end, text, source) for number, (start, end, text) in enumerate(lines)]
+            latest[line.text] = len(lines)
+            lines.append(line)
+    return lines
 
 
-def clean(text: str, *, drop_sounds: bool = True) -> str:
-    """The text with single spaces and, where asked, without sound tags and speaker marks."""
-    if drop_sounds:
-        if "[" in text or not text.isascii():
-            text = _TAGS.sub(" ", text)
-        if "(" in text:
-            text = _SOUND_IN_ROUND.sub(" ", text)
-        text = _SPEAKER.sub(" ", text)
-    return " ".join(text.split())
+def _cleaned(cue: Cue, config: CaptionConfig) -> Cue:
+    """The cue with single spaces and without what is not said; itself, where nothing changes."""
+    text = sounds.clean(cue.text, names=config.drop_names) if config.drop_sounds else " ".join(cue.text.split())
+    if text == cue.text:
+        return cue
+    words = tuple(_still_said(cue.words, config)) if config.unit == "sentences" else ()  # which alone reads them
+    return Cue(cue.start, cue.end, text, words)
+
+
+def _still_said(words: tuple[Word, ...], config: CaptionConfig) -> Iterator[Word]:
+    """What is left of the words without sounds, each with its own time.
+
+    A tag may span words (`[`, `__`, `]`) or hang on one (`>>no`): the line is blanked as a
+    whole, and what stays finds its word by its place.
+    """
+    line = " ".join([word.text for word in words])
+    if config.drop_sounds:
+        line = sounds.blank(line, names=config.drop_names)
+    behind = accumulate(len(word.text) + 1 for word in words)  # where each word's part of the line ends
+    parts = _PART.finditer(line)
+    part = next(parts, None)
+    for word, end in zip(words, behind, strict=True):
+        while part is not None and part.start() < end:
+            yield Word(word.start, part[0])
+            part = next(parts, None)
 
 
 def words_of(text: str) -> list[str]:

@@ -2,68 +2,32 @@
 
     manifests + tables + runs/NAME/metrics.jsonl + index/NAME -> Facts
 
-The constants are those of the paper's section 3, which the page sets beside what was found here.
+How much there is of everything is counted in statistics.py.
 """
 
 import json
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-
-from tellvision.corpus.captions import without_stop_words
 from tellvision.records import InputError
 from tellvision.report.pictures import Question, Still, ask, few
+from tellvision.report.statistics import statistics
 from tellvision.search import Index, load_model
-from tellvision.store import TABLE, read_manifest
+from tellvision.store import read_manifest
 
 STAGES = ("captions", "clips", "features", "pairs", "runs", "index")
 EXAMPLES = 3  # videos named for each reason
-SAMPLED = 20_000  # captions whose words are counted
-BATCH = 1 << 17  # rows of a table in memory
 
 
 @dataclass(frozen=True, kw_only=True)
-class Corpus:
-    """The size of a narrated corpus; what is not known is None.
-
-    Attributes:
-        videos: with clips.
-        hours: that they last.
-        minutes_per_video: mean.
-        captions: lines that are said.
-        clips: pairs of a picture and what is said.
-        clips_per_video: mean.
-        seconds_per_clip: mean.
-        words_per_caption: mean, stop words left out.
-    """
+class Searched:
+    """What can be searched: videos, clips in them, and hours that the videos last."""
 
     videos: int
-    hours: float
-    minutes_per_video: float | None
-    captions: int
     clips: int
-    clips_per_video: float | None
-    seconds_per_clip: float | None
-    words_per_caption: float | None
-
-
-HOWTO100M = Corpus(
-    videos=1_220_000,
-    hours=134_472,
-    minutes_per_video=6.5,
-    captions=136_600_000,
-    clips=136_600_000,
-    clips_per_video=110,
-    seconds_per_clip=4,
-    words_per_caption=4,
-)
+    hours: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,10 +67,9 @@ class Facts:
     Attributes:
         folder: where the videos lie.
         found: video files that were found.
-        corpus: what can be searched.
-        sources: captions by where their words come from, the most first.
+        searched: what of it can be searched.
+        statistics: as `tellvision.report.statistics` counts them.
         lost: videos left out, the most frequent reason first.
-        dropped: (stage, reason) -> captions or clips left out.
         run: how learning went.
         search_by: `speech`, `picture` or `fused`.
         why: the sentence that says why.
@@ -119,10 +82,9 @@ class Facts:
 
     folder: Path
     found: int
-    corpus: Corpus
-    sources: dict[str, int]
+    searched: Searched
+    statistics: dict[str, Any]
     lost: list[Loss]
-    dropped: dict[tuple[str, str], int]
     run: Run
     search_by: str
     why: str
@@ -153,14 +115,13 @@ def gather(
     return Facts(
         folder=Path(manifests["videos"]["config"]["folder"]),
         found=counts["videos"]["items"],
-        corpus=_corpus(index, work / "captions" / name, work / "clips" / name),
-        sources=_sources(work / "captions" / name),
+        searched=Searched(
+            videos=len(index.videos),
+            clips=index.clips.num_rows,
+            hours=sum(video.duration or 0.0 for video in index.videos.values()) / 3600,
+        ),
+        statistics=statistics(work, name),
         lost=_lost(skipped),
-        dropped={
-            (stage, reason): number
-            for stage in ("captions", "clips", "pairs")
-            for reason, number in sorted(counts[stage]["dropped"].items())
-        },
         run=_run(run_folder, counts["runs"]),
         search_by=index.search_by,
         why=index.why,
@@ -170,57 +131,6 @@ def gather(
         questions=ask(index, model, held_out) if model else [],
         configs={stage: manifest["config"] for stage, manifest in manifests.items() if stage != "index"},
     )
-
-
-def _batches(folder: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    """A stage's table piece by piece: it may be larger than memory."""
-    with pq.ParquetFile(folder / TABLE) as file:
-        yield from file.iter_batches(batch_size=BATCH, columns=columns)
-
-
-def _corpus(index: Index, captions: Path, clips: Path) -> Corpus:
-    num_videos, num_clips = len(index.videos), index.clips.num_rows
-    seconds = sum(video.duration or 0.0 for video in index.videos.values())
-    lengths = [
-        pc.sum(pc.subtract(batch["end"], batch["start"])).as_py() for batch in _batches(clips, ["start", "end"])
-    ]
-    num_cut = pq.read_metadata(clips / TABLE).num_rows
-    num_captions = pq.read_metadata(captions / TABLE).num_rows
-    return Corpus(
-        videos=num_videos,
-        hours=seconds / 3600,
-        minutes_per_video=_ratio(seconds / 60, num_videos),
-        captions=num_captions,
-        clips=num_clips,
-        clips_per_video=_ratio(num_clips, num_videos),
-        seconds_per_clip=_ratio(sum(length or 0.0 for length in lengths), num_cut),
-        words_per_caption=_words_per_caption(captions, num_captions),
-    )
-
-
-def _ratio(total: float, number: int) -> float | None:
-    return total / number if number else None
-
-
-def _words_per_caption(captions: Path, num_captions: int) -> float | None:
-    """Mean number of words without stop words, over an even sample."""
-    every = max(1, num_captions // SAMPLED)
-    words = sampled = place = 0
-    for batch in _batches(captions, ["text"]):
-        taken = pa.array(np.arange(-place % every, len(batch), every))
-        for text in batch["text"].take(taken).to_pylist():
-            words += len(without_stop_words(text).split())
-            sampled += 1
-        place += len(batch)
-    return _ratio(words, sampled)
-
-
-def _sources(captions: Path) -> dict[str, int]:
-    found: Counter[str] = Counter()
-    for batch in _batches(captions, ["source"]):
-        for one in pc.value_counts(batch["source"]).to_pylist():
-            found[one["values"]] += one["counts"]
-    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _lost(skipped: Mapping[str, tuple[str, str]]) -> list[Loss]:

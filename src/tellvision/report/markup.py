@@ -3,8 +3,9 @@
 What these functions take as `str` is HTML already, unless they say that they escape it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
+from importlib.resources import files
 from textwrap import shorten
 
 from tellvision.report.pictures import Still
@@ -12,9 +13,52 @@ from tellvision.report.pictures import Still
 LONGEST = 300  # letters of a caption
 
 
-def said(text: str) -> str:
+def document(
+    title: str,
+    *,
+    header: str,
+    body: str,
+    footer: str,
+    styles: Sequence[str] = ("page.css",),
+    more_style: str = "",
+    made_from: str = "",
+) -> str:
+    """A whole page that fetches nothing.
+
+    Args:
+        title: plain text.
+        header: on top.
+        body: inside `<main>`.
+        footer: below; empty for none.
+        styles: style sheets of this room.
+        more_style: CSS behind them.
+        made_from: names the artefacts it was made from; kept at its very beginning.
+    """
+    style = "".join(files(__package__).joinpath(name).read_text(encoding="utf-8") for name in styles)
+    made = f'<meta name="tellvision-made-from" content="{escape(made_from)}">\n' if made_from else ""
+    below = f"<footer>{footer}</footer>\n" if footer else ""
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+{made}<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(title)}</title>
+<style>
+{style}{more_style}</style>
+</head>
+<body>
+{header}
+<main>
+{body}
+</main>
+{below}</body>
+</html>
+"""
+
+
+def said(text: str, longest: int = LONGEST) -> str:
     """What is said, escaped; a line without end is cut."""
-    return escape(shorten(text, LONGEST, placeholder=" …"))
+    return escape(shorten(text[: 4 * longest], longest, placeholder=" …"))
 
 
 def table(head: Iterable[str], rows: Iterable[tuple[str, ...]], chosen: int | None = None) -> str:
@@ -81,3 +125,9 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     whole, minutes = divmod(minutes, 60)
     return f"{whole}:{minutes:02d}:{rest:02d}" if whole else f"{minutes}:{rest:02d}"
+
+
+def moment(seconds: float) -> str:
+    """1:05.4: with tenths, where clips of a few seconds are told apart."""
+    tenths = round(seconds * 10)
+    return f"{clock(tenths / 10)}.{tenths % 10}"

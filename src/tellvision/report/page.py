@@ -7,37 +7,25 @@ import json
 import re
 from collections.abc import Mapping
 from html import escape
-from importlib.resources import files
 
 from tellvision import __version__
-from tellvision.report.facts import HOWTO100M, Facts, Loss, Run
-from tellvision.report.markup import bar, count, figure, hours, mean, rank, said, share, table, videos
+from tellvision.report.facts import Facts, Loss, Run
+from tellvision.report.markup import bar, count, document, figure, hours, mean, rank, said, share, table, videos
 from tellvision.report.pictures import Question, Still
-from tellvision.report.plots import loss_curve
+from tellvision.report.plots import histogram, loss_curve
+from tellvision.report.reasons import SOURCES, UNITS, reason
 
-REASONS = {
-    "no_subtitles": "no subtitles beside the video",
-    "empty_subtitles": "subtitles without a word in them",
-    "unreadable_subtitles": "subtitles that cannot be read",
-    "unreadable_name": "a file name that is not UTF-8",
-    "empty_file": "a file without a byte",
-    "unreadable_video": "no video that can be opened",
-    "no_picture": "a file without a picture stream",
-    "no_frames": "no picture where something is said",
-    "no_clips": "no clip left",
-    "worker_died": "the work on it crashed, twice",
-    "bad_times": "a time that is negative, reversed or no number",
-    "after_end": "said after the video has ended",
-    "no_words": "nothing that is a word",
-}
-SOURCES = {
-    "typed": "typed by a person",
-    "automatic": "recognised automatically",
-    "translated": "translated automatically",
-    "heard": "heard by speech recognition here",
+SIZES = {  # of the corpus: what each is called, and how it is written
+    "videos": ("videos", count),
+    "hours": ("hours", hours),
+    "minutes_per_video": ("minutes per video", mean),
+    "captions": ("captions", count),
+    "clips": ("clips", count),
+    "clips_per_video": ("clips per video", mean),
+    "seconds_per_clip": ("seconds per clip", mean),
+    "words_per_caption": ("words per caption <small>without stop words</small>", mean),
 }
 BY = {"speech": "by what is said", "picture": "by what is seen", "fused": "by what is said and seen"}
-UNITS = {"captions": "lines", "clips": "captions", "pairs": "clips"}  # what each stage drops
 RECALLS = ("R@1", "R@5", "R@10")
 MARKS = {"moment": "✓ the moment", "video": "same video", "": ""}
 
@@ -59,28 +47,14 @@ def render(facts: Facts, made_from: str) -> str:
         "Questions it had never seen": _questions(facts),
         "How it was made": _configs(facts.configs),
     }
-    body = "\n".join(f"<section>\n<h2>{title}</h2>\n{said}\n</section>" for title, said in sections.items())
-    style = files(__package__).joinpath("page.css").read_text(encoding="utf-8")
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="tellvision-made-from" content="{escape(made_from)}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(_name(facts))}: narrated videos</title>
-<style>
-{style}</style>
-</head>
-<body>
-{_header(facts)}
-<main>
-{body}
-</main>
-<footer>Made by tellvision {__version__} from the finished artefacts of a run. Where scores tie, the wrong answers
-count as better.</footer>
-</body>
-</html>
-"""
+    return document(
+        f"{_name(facts)}: narrated videos",
+        header=_header(facts),
+        body="\n".join(f"<section>\n<h2>{title}</h2>\n{said}\n</section>" for title, said in sections.items()),
+        footer=f"Made by tellvision {__version__} from the finished artefacts of a run. Where scores tie, the "
+        "wrong answers count as better.",
+        made_from=made_from,
+    )
 
 
 def _name(facts: Facts) -> str:
@@ -88,14 +62,18 @@ def _name(facts: Facts) -> str:
 
 
 def _header(facts: Facts) -> str:
-    corpus, retrieval = facts.corpus, facts.run.retrieval
-    tiles = [(count(corpus.videos), "videos"), (hours(corpus.hours), "hours"), (count(corpus.clips), "clips")]
+    searched, retrieval = facts.searched, facts.run.retrieval
+    tiles = [
+        (count(searched.videos), "videos"),
+        (hours(searched.hours), "hours"),
+        (count(searched.clips), "clips"),
+    ]
     if retrieval:
         found, chance = (retrieval[row]["R@10"] for row in ("text_to_video", "chance"))
         said = f"of unseen captions find their clip among the first ten; by chance {chance:.0%}"
         tiles.append((f"{found:.0%}", said))
     shown = "\n".join(f"<div><dt>{label}</dt><dd>{value}</dd></div>" for value, label in tiles)
-    lead = f"{videos(facts.found)} found; {count(corpus.videos)} can be searched, {BY[facts.search_by]}."
+    lead = f"{videos(facts.found)} found; {count(searched.videos)} can be searched, {BY[facts.search_by]}."
     return f"""<header>
 <p class="kind">Data set card</p>
 <h1>{escape(_name(facts))}</h1>
@@ -107,55 +85,57 @@ def _header(facts: Facts) -> str:
 
 
 def _went_in(facts: Facts) -> str:
-    sizes = [
-        (
-            count(corpus.videos),
-            hours(corpus.hours),
-            mean(corpus.minutes_per_video),
-            count(corpus.captions),
-            count(corpus.clips),
-            mean(corpus.clips_per_video),
-            mean(corpus.seconds_per_clip),
-            mean(corpus.words_per_caption),
-        )
-        for corpus in (facts.corpus, HOWTO100M)
+    here, paper = facts.statistics, facts.statistics["paper"]
+    rows = [
+        (label, shown(here[key]), _middle_half(here["quartiles"].get(key)), shown(paper[key]))
+        for key, (label, shown) in SIZES.items()
     ]
-    names = ["videos", "hours", "minutes per video", "captions", "clips", "clips per video", "seconds per clip"]
-    names.append("words per caption <small>without stop words</small>")
+    languages = here["languages"] if len(here["languages"]) > 1 else {}
+    shares = _shares("Where the words come from", {SOURCES.get(k, k): n for k, n in here["sources"].items()})
+    shares += _shares("Languages", languages)
     return f"""<div class="pair"><div>
-{table(["", "here", "HowTo100M"], zip(names, *sizes, strict=True))}
-<p class="note">Beside it the corpus of the paper (Miech et al. 2019, section 3). There a clip is as long as its
-line; here it has grown to a minimum length.</p>
-</div><div>{_sources(facts.sources)}</div></div>"""
+{table(["", "here", "middle half", "HowTo100M"], rows)}
+<p class="note">Videos with clips; beside them the corpus of the paper (Miech et al. 2019, section 3). There a clip
+is as long as its line; here it may have grown. Half of all lie in the middle half.</p>
+</div><div>{shares}{_histograms(here["histograms"]) if here["clips"] else ""}</div></div>"""
 
 
-def _sources(sources: Mapping[str, int]) -> str:
-    total = sum(sources.values())
+def _middle_half(quartiles: list[float] | None) -> str:
+    return "" if quartiles is None else f"{rank(quartiles[0])} – {rank(quartiles[2])}"
+
+
+def _shares(title: str, numbers: Mapping[str, int]) -> str:
+    total = sum(numbers.values())
     if not total:
         return ""
     parts, legend = "", ""
-    for place, (source, number) in enumerate(sources.items()):
-        said = escape(SOURCES.get(source, source))
-        parts += f'<i class="part{place}" style="flex:{number}"></i>'
-        legend += f'<li><i class="part{place}"></i>{said} <b>{share(number / total)}</b></li>'
-    return (
-        f'<h3>Where the words come from</h3>\n<div class="stack">{parts}</div>\n<ul class="legend">{legend}</ul>'
-    )
+    for place, (name, number) in enumerate(numbers.items()):
+        part = min(place, 3)
+        parts += f'<i class="part{part}" style="flex:{number}"></i>'
+        legend += (
+            f'<li><i class="part{part}"></i>{escape(name) or "not known"} <b>{share(number / total)}</b></li>'
+        )
+    return f'<h3>{title}</h3>\n<div class="stack">{parts}</div>\n<ul class="legend">{legend}</ul>'
+
+
+def _histograms(counted: Mapping[str, Mapping[str, list[float]]]) -> str:
+    labels = {"seconds_per_clip": "seconds per clip", "words_per_caption": "words per caption, without stop words"}
+    plots = [histogram(counted[key]["from"], counted[key]["counts"], label) for key, label in labels.items()]
+    return "".join(f'\n<figure class="plot bars">{plot}</figure>' for plot in plots)
 
 
 def _left_out(facts: Facts) -> str:
     lost = sum(loss.videos for loss in facts.lost)
     said = f"<p>Of {videos(facts.found)} {count(lost) if lost else 'none'} had to be left out.</p>\n"
     said += "\n".join(_loss(loss, facts.found) for loss in facts.lost)
-    if not facts.dropped:
+    rows = [
+        (reason(name), UNITS.get(stage, stage), count(number))
+        for stage, reasons in facts.statistics["dropped"].items()
+        for name, number in sorted(reasons.items())
+    ]
+    if not rows:
         return f"{said}\n<p>Within the videos nothing that is said was dropped.</p>"
-    rows = [(_reason(reason), UNITS[stage], count(number)) for (stage, reason), number in facts.dropped.items()]
     return f"{said}\n<h3>Within the videos</h3>\n{table(['reason', 'what', 'how many'], rows)}"
-
-
-def _reason(reason: str) -> str:
-    """In words, and as it stands in the ledger."""
-    return f"{escape(REASONS.get(reason, reason.replace('_', ' ')))} <code>{escape(reason)}</code>"
 
 
 def _loss(loss: Loss, found: int) -> str:
@@ -163,7 +143,7 @@ def _loss(loss: Loss, found: int) -> str:
     if loss.videos > len(examples):
         examples.append(f"and {count(loss.videos - len(examples))} more")
     listed = "".join(f"<li>{one}</li>" for one in examples)
-    return f"""<div class="loss"><p><b>{count(loss.videos)}</b> {_reason(loss.reason)}</p>
+    return f"""<div class="loss"><p><b>{count(loss.videos)}</b> {reason(loss.reason)}</p>
 {bar(loss.videos / max(found, 1))}<ul>{listed}</ul></div>"""
 
 

@@ -10,7 +10,7 @@ import fcntl
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from tellvision.records import InputError
 from tellvision.store.manifests import SCHEMA, check_schema
 
 LEDGER = "ledger.sqlite"
+_COLUMNS = "item, fingerprint, status, reason, detail, rows, dropped, output"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +111,46 @@ class Ledger:
         self._lock.close()
 
     def rows(self, stage: str) -> dict[str, Row]:
-        """Every item of `stage`, by name."""
+        """Every item of `stage`, by name: for looking at few; a stage may hold a million."""
         return _rows(self.db, stage)
+
+    def row(self, stage: str, item: str) -> Row | None:
+        """One item of `stage`; None where it is not there."""
+        return _rows(self.db, stage, item).get(item)
+
+    def fingerprints(self, stage: str) -> "Fingerprints":
+        """Item -> fingerprint of a stage, looked up as needed."""
+        return Fingerprints(self, stage)
+
+    def counts(self, stage: str) -> dict[str, Any]:
+        """What a manifest says of a stage: `done`, `rows`, `skipped` and `dropped` by reason."""
+        done = rows = 0
+        skipped: dict[str, int] = {}
+        grouped = "SELECT status, reason, COUNT(*), SUM(rows) FROM items WHERE stage = ? GROUP BY status, reason"
+        for status, reason, items, held in self.db.execute(grouped, (stage,)):
+            rows += held
+            if status == "done":
+                done += items
+            else:
+                skipped[reason] = items
+        dropped: Counter[str] = Counter()
+        for (lost,) in self.db.execute("SELECT dropped FROM items WHERE stage = ? AND dropped != '{}'", (stage,)):
+            dropped.update(json.loads(lost))
+        return {"done": done, "rows": rows, "skipped": skipped, "dropped": dict(dropped)}
+
+    def holding(self, stage: str) -> Iterator[str]:
+        """The items of `stage` that have rows of output, in the order of their names."""
+        query = "SELECT item FROM items WHERE stage = ? AND rows > 0 ORDER BY item"
+        return (item for (item,) in self.db.execute(query, (stage,)))
+
+    def each(self, stage: str) -> Iterator[Row]:
+        """Every item of `stage`, one after the other, in the order of their names."""
+        return map(_row, self.db.execute(f"SELECT {_COLUMNS} FROM items WHERE stage = ? ORDER BY item", (stage,)))
+
+    def skipped(self, stage: str) -> Iterator[Row]:
+        """The items of `stage` that were skipped, in the order of their names."""
+        query = f"SELECT {_COLUMNS} FROM items WHERE stage = ? AND status = 'skipped' ORDER BY item"
+        return map(_row, self.db.execute(query, (stage,)))
 
     def acknowledge(self, stage: str, rows: Iterable[Row]) -> None:
         """Commit `rows`, whose output is on disk; a repeated item counts an attempt more."""
@@ -135,40 +174,59 @@ class Ledger:
         """Take away items that are no longer part of the input."""
         with self.db:
             self.db.execute("BEGIN")
-            self.db.executemany("DELETE FROM items WHERE stage = ? AND item = ?", [(stage, i) for i in items])
+            self.db.executemany("DELETE FROM items WHERE stage = ? AND item = ?", ((stage, i) for i in items))
+
+    def forget_all(self, stage: str) -> None:
+        """Take away every item of `stage`."""
+        self.db.execute("DELETE FROM items WHERE stage = ?", (stage,))
+
+    def forget_skipped(self, stage: str, reasons: Collection[str]) -> None:
+        """Take away the items that were skipped for one of `reasons` (`all`: for any)."""
+        query = "DELETE FROM items WHERE stage = ? AND status = 'skipped'"
+        if "all" in reasons:
+            self.db.execute(query, (stage,))
+        else:
+            self.db.executemany(f"{query} AND reason = ?", [(stage, reason) for reason in reasons])
 
 
-def peek(work: Path, stage: str) -> dict[str, Row]:
-    """Every item of `stage`, read beside a driver that may be at work; empty without a ledger."""
+class Fingerprints(Mapping[str, str]):
+    """The fingerprints of a stage's items, as a mapping that stays on disk."""
+
+    def __init__(self, ledger: Ledger, stage: str) -> None:
+        self._db, self._stage = ledger.db, stage
+
+    def __getitem__(self, item: str) -> str:
+        query = "SELECT fingerprint FROM items WHERE stage = ? AND item = ?"
+        found = self._db.execute(query, (self._stage, item)).fetchone()
+        if found is None:
+            raise KeyError(item)
+        return str(found[0])
+
+    def __iter__(self) -> Iterator[str]:
+        for (item,) in self._db.execute("SELECT item FROM items WHERE stage = ?", (self._stage,)):
+            yield item
+
+    def __len__(self) -> int:
+        return int(self._db.execute("SELECT COUNT(*) FROM items WHERE stage = ?", (self._stage,)).fetchone()[0])
+
+
+def peek(work: Path, stage: str, item: str | None = None) -> dict[str, Row]:
+    """Every item of `stage`, or one, read beside a driver that may be at work; empty without a ledger."""
     if not (work / LEDGER).exists():
         return {}
     # Nobody at work: nothing can change while we read, and nothing is left beside the file.
     mode = "mode=ro" if (work / f"{LEDGER}-wal").exists() else "immutable=1"
     with contextlib.closing(sqlite3.connect(f"{(work / LEDGER).absolute().as_uri()}?{mode}", uri=True)) as db:
-        return _rows(db, stage)
+        return _rows(db, stage, item)
 
 
-def _rows(db: sqlite3.Connection, stage: str) -> dict[str, Row]:
-    found = db.execute(
-        "SELECT item, fingerprint, status, reason, detail, rows, dropped, output FROM items WHERE stage = ?",
-        (stage,),
-    )
-    return {
-        item: Row(item, fingerprint, status, reason, detail, num_rows, json.loads(dropped), output)
-        for item, fingerprint, status, reason, detail, num_rows, dropped, output in found
-    }
+def _rows(db: sqlite3.Connection, stage: str, item: str | None = None) -> dict[str, Row]:
+    query, values = f"SELECT {_COLUMNS} FROM items WHERE stage = ?", [stage]
+    if item is not None:
+        query, values = f"{query} AND item = ?", [stage, item]
+    return {row.item: row for row in map(_row, db.execute(query, values))}
 
 
-def counts(rows: Iterable[Row]) -> dict[str, Any]:
-    """What a manifest says of its items: `done`, `rows`, `skipped` and `dropped` by reason."""
-    skipped: Counter[str] = Counter()
-    dropped: Counter[str] = Counter()
-    done = total = 0
-    for row in rows:
-        dropped.update(row.dropped)
-        total += row.rows
-        if row.status == "done":
-            done += 1
-        else:
-            skipped[row.reason] += 1
-    return {"done": done, "rows": total, "skipped": dict(skipped), "dropped": dict(dropped)}
+def _row(values: tuple[Any, ...]) -> Row:
+    item, fingerprint, status, reason, detail, num_rows, dropped, output = values
+    return Row(item, fingerprint, status, reason, detail, num_rows, json.loads(dropped), output)

@@ -10,7 +10,6 @@ killed is simply done again.
 import json
 import os
 import shutil
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tellvision.records import InputError
+from tellvision.store.lookup import Lookup
 from tellvision.store.manifests import sync
 
 TABLE = "table.parquet"
@@ -32,6 +32,19 @@ _ITEMS = b"tellvision.items"  # metadata of a part: item -> fingerprint
 def to_table(records: Sequence[Any], schema: pa.Schema) -> pa.Table:
     """Records (anything with the schema's names as attributes) as an Arrow table."""
     return pa.table({name: [getattr(r, name) for r in records] for name in schema.names}, schema=schema)
+
+
+def to_bytes(table: pa.Table) -> bytes:
+    """A few rows as bytes, to be sent to a process: pickled, a slice would take its whole table along."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
+
+
+def from_bytes(data: bytes) -> pa.Table:
+    """What `to_bytes` gave."""
+    return pa.ipc.open_stream(data).read_all()
 
 
 def read_table(folder: Path, columns: list[str] | None = None) -> pa.Table:
@@ -58,6 +71,50 @@ def runs_of(table: pa.Table, key: str = "video_id") -> tuple[list[str], np.ndarr
     codes = ids.indices.to_numpy()
     first = np.flatnonzero(np.diff(codes, prepend=-1)) if len(codes) else np.empty(0, np.int64)
     return ids.dictionary.take(pa.array(codes[first])).to_pylist(), np.append(first, len(codes))
+
+
+def ids_of(folder: Path, key: str = "video_id") -> Iterator[str]:
+    """The items of a closed table in its order, read piece by piece; an item's rows stand together."""
+    last = None
+    for batch in batches(folder, [key]):
+        for name in runs_of(batch, key)[0]:
+            if name != last:
+                yield name
+            last = name
+
+
+def by_item(
+    folder: Path, columns: list[str] | None = None, key: str = "video_id"
+) -> Iterator[tuple[str, pa.Table]]:
+    """Each item of a closed table with its rows, in the order of the table, read piece by piece.
+
+    Args:
+        folder: a finished stage's.
+        columns: those to read, `key` among them; None: all.
+        key: the column that names the item.
+    """
+    waiting: list[pa.Table] = []  # rows of the last item so far, which the next piece may go on with
+    name = None
+    for batch in batches(folder, columns):
+        names, offsets = runs_of(batch, key)
+        for place, following in enumerate(names):
+            if following != name:
+                if name is not None:
+                    yield name, pa.concat_tables(waiting)
+                name, waiting = following, []
+            waiting.append(batch.slice(offsets[place], offsets[place + 1] - offsets[place]))
+    if name is not None:
+        yield name, pa.concat_tables(waiting)
+
+
+def batches(folder: Path, columns: list[str] | None = None) -> Iterator[pa.Table]:
+    """A closed table piece by piece, in its order; errors as for `read_table`."""
+    try:
+        yield from _batches(folder / TABLE, columns)
+    except FileNotFoundError:
+        raise InputError(f"{folder} is not finished: run `tellvision run` on this work folder first") from None
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{folder / TABLE} is damaged ({error}): delete {folder} and run again") from None
 
 
 class TableWriter:
@@ -100,23 +157,21 @@ class TableWriter:
     def close(self, items: Collection[str]) -> dict[str, Any]:
         """Merge the parts into the table: only rows of `items`, each item's newest ones."""
         sources = [p for p in [self.folder / TABLE] if p.exists()] + sorted(self._parts.glob("*.parquet"))
-        newest: dict[str, Path] = {}
-        held: Counter[Path] = Counter()
-        for source in sources:
+        newest = Lookup()  # item -> the last source that holds rows of it
+        for place, source in enumerate(sources):
             for batch in _batches(source, [self.key]):
-                found = pc.unique(batch.column(self.key)).to_pylist()
-                held[source] += sum(newest.get(item) != source for item in found)
-                newest.update(dict.fromkeys(found, source))
-        live: dict[Path, list[str]] = {source: [] for source in sources}
-        for item in items:
-            if item in newest:
-                live[newest[item]].append(item)
+                names = pc.unique(batch.column(self.key)).to_pylist()
+                newest.update((name, place) for name in names if name in items)
 
         def rows() -> Iterator[pa.Table]:
-            for source, kept in live.items():
-                names = pa.array(kept, pa.string()) if len(kept) < held[source] else None
+            for place, source in enumerate(sources):
                 for batch in _batches(source):
-                    yield batch if names is None else batch.filter(pc.is_in(batch.column(self.key), names))
+                    names = pc.unique(batch.column(self.key)).to_pylist()
+                    live = [name for name in names if newest.get(name) == place]
+                    if len(live) == len(names):
+                        yield batch
+                    elif live:
+                        yield batch.filter(pc.is_in(batch.column(self.key), pa.array(live, pa.string())))
 
         _write(self.folder / TABLE, self.schema, rows())
         for part in sorted(self._parts.glob("*.parquet")):
@@ -131,7 +186,7 @@ class TableWriter:
 
 def _batches(path: Path, columns: list[str] | None = None) -> Iterator[pa.Table]:
     """A file piece by piece, so that memory does not grow with it."""
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(path, pre_buffer=False) as file:  # which would keep all that was read so far
         for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, columns=columns):
             yield pa.Table.from_batches([batch])
 

@@ -5,10 +5,11 @@ ending differs, those files keep it. A video that cannot be read stays in the ta
 """
 
 import hashlib
+import json
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,34 +52,47 @@ class VideoFile:
     modified: int
     subtitles: tuple[Path, ...]
 
+    def to_json(self) -> str:
+        """As a text; names that are no UTF-8 are kept."""
+        names = [path.name for path in self.subtitles]
+        return json.dumps([self.video_id, str(self.path), self.size, self.modified, names])
 
-def scan(folder: Path) -> list[VideoFile]:
-    """Every video file below `folder`, sorted by id; hidden files and folders are passed over.
+    @staticmethod
+    def from_json(text: str) -> "VideoFile":
+        """What `to_json` gave."""
+        video_id, path, size, modified, names = json.loads(text)
+        return VideoFile(video_id, Path(path), size, modified, tuple(Path(path).parent / name for name in names))
+
+
+def scan(folder: Path) -> Iterator[VideoFile]:
+    """Every video file below `folder`, a folder's files by name before the folders in it.
+
+    Hidden files and folders are passed over. Memory holds the names in one folder.
 
     Raises:
         InputError: no such folder, or no video in it.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder: name the folder that holds the videos")
-    if str(folder.absolute()) != _text(folder.absolute()):
-        raise InputError(f"the name of {_text(folder.absolute())} is not UTF-8: rename it")
-    paths: list[tuple[Path, list[Path]]] = []
+    if str(folder.absolute()) != text_of(folder.absolute()):
+        raise InputError(f"the name of {text_of(folder.absolute())} is not UTF-8: rename it")
+    found = False
     for where, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        beside = subtitles.by_video(names)
-        for name in sorted(names):
-            path = Path(where, name)
-            if path.suffix.lower() in ENDINGS and not name.startswith("."):
-                paths.append((path, subtitles.find(path, beside)))
-    if not paths:
+        for video in _in_folder(folder, Path(where), names):
+            found = True
+            yield video
+    if not found:
         endings = ", ".join(sorted(ENDINGS))
         raise InputError(f"{folder} holds no video: files are looked for by their ending ({endings})")
-    ids = _ids([path.relative_to(folder) for path, _ in paths])
-    found = []
-    for video_id, (path, beside_it) in zip(ids, paths, strict=True):
+
+
+def _in_folder(folder: Path, where: Path, names: list[str]) -> Iterator[VideoFile]:
+    names = sorted(names)
+    paths = [where / n for n in names if Path(n).suffix.lower() in ENDINGS and not n.startswith(".")]
+    for video_id, path in zip(_ids([path.relative_to(folder) for path in paths]), paths, strict=True):
         size, modified = file_state(path)
-        found.append(VideoFile(video_id, path.absolute(), size, modified, tuple(beside_it)))
-    return sorted(found, key=lambda video: video.video_id)
+        yield VideoFile(video_id, path.absolute(), size, modified, tuple(subtitles.find(path.absolute(), names)))
 
 
 def file_state(path: Path) -> tuple[int, int]:
@@ -91,13 +105,13 @@ def file_state(path: Path) -> tuple[int, int]:
 
 
 def _ids(paths: Sequence[Path]) -> list[str]:
-    names = [(_text(path.with_suffix("")), _text(path)) for path in paths]
+    names = [(text_of(path.with_suffix("")), text_of(path)) for path in paths]
     stems = Counter(stem for stem, _ in names)
     taken = {whole for _, whole in names}  # x.mp4.mkv may not become the x.mp4 that stands beside it
     return [stem if stems[stem] == 1 and stem not in taken else whole for stem, whole in names]
 
 
-def _text(path: Path) -> str:
+def text_of(path: Path) -> str:
     """The path with `/`, bytes that are no UTF-8 written as \\xff: no table could hold them."""
     return path.as_posix().encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
@@ -113,7 +127,7 @@ def describe(video: VideoFile) -> Result[pa.Table]:
     row = dict.fromkeys(VIDEOS.names) | {
         "id": video.video_id,
         "source": "folder",
-        "path": _text(video.path),
+        "path": text_of(video.path),
         "title": title,
         "duration": duration,
         "status": status,
@@ -127,7 +141,7 @@ def _opened(video: VideoFile) -> tuple[float, str]:
     """Seconds that the video lasts, and the name of its bytes."""
     if not video.path.is_file():  # a pipe of that name would never end
         raise Skip("unreadable_video", f"{video.video_id} is no file")
-    if str(video.path) != _text(video.path) or re.search(r"[\x00-\x1f\x7f]", video.video_id):
+    if str(video.path) != text_of(video.path) or re.search(r"[\x00-\x1f\x7f]", video.video_id):
         raise Skip("unreadable_name", f"{video.video_id!r}: its name is not UTF-8 or breaks lines, rename it")
     try:
         return probe(video.path).duration, _content(video)

@@ -5,7 +5,8 @@
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Sequence
 from pathlib import Path
 
 from tellvision.corpus.subtitles import reading
@@ -15,56 +16,54 @@ _REGIONS = frozenset({"au", "gb", "ie", "nz", "us"})  # where people write them 
 _SOURCES = ("typed", "automatic", "translated")
 
 
-def by_video(names: Iterable[str]) -> dict[str, list[str]]:
-    """The subtitle files of a folder, by the name of the video that they stand beside.
+def find(video: str | Path, names: Sequence[str] | None = None) -> list[Path]:
+    """The subtitle files beside a video, best first (see `best_first`).
 
-    Made once per folder from its listing; `find` then takes two look-ups per video. A key
-    is a file name without `.LANGUAGE.ENDING`: `x` for `x.vtt` and `x.en.vtt`, `x.mp4` for
-    `x.mp4.vtt`. Where there are other files `x.cut.*`, `x.cut.vtt` belongs to them and not
-    to `x`; where there is a file `x.mkv`, so does `x.mkv.vtt`.
-    """
-    subtitles: list[tuple[str, str]] = []
-    others: set[str] = set()
-    for name in names:
-        stem, ending = os.path.splitext(name)
-        if ending.lower() in reading.ENDINGS:
-            subtitles.append((name, stem))
-        else:
-            others.update((stem, name))
-    found: dict[str, list[str]] = {}
-    for name, stem in subtitles:
-        shorter, _, language = stem.rpartition(".")
-        if shorter and stem not in others and _LANGUAGE.fullmatch(language):
-            found.setdefault(shorter, []).append(name)
-        found.setdefault(stem, []).append(name)
-    return found
-
-
-def find(video: str | Path, siblings: Mapping[str, Sequence[str]] | Iterable[str] | None = None) -> list[Path]:
-    """The subtitle files beside a video, best first.
-
-    English before files that name no language before other languages; then typed before
-    automatic before translated (only what cannot be told by the name is opened, and only
-    its first bytes are read); then by format and name.
+    Where there are other files `x.cut.*`, `x.cut.vtt` belongs to them and not to `x`; where there is a
+    file `x.mkv`, so does `x.mkv.vtt`.
 
     Args:
         video: path of the video; it need not exist.
-        siblings: what `by_video` made of the folder's listing: hand it in wherever a
-            folder has many videos. A listing itself (names without folder) costs one pass
-            over it per video, None one listing of the folder per video.
+        names: of all files in its folder, sorted; hand them in wherever a folder has many
+            videos, None lists the folder anew for each.
 
     Returns:
         Paths in the video's folder; none where nothing lies beside it.
     """
     video = Path(video)
-    if siblings is None:
-        siblings = os.listdir(video.parent) if video.parent.is_dir() else ()
-    if not isinstance(siblings, Mapping):
-        siblings = by_video(siblings)
-    names = {*siblings.get(video.stem, ()), *siblings.get(video.name, ())}
-    paths = [video.parent / name for name in names]
+    if names is None:
+        names = sorted(os.listdir(video.parent)) if video.parent.is_dir() else ()
+    # What begins with "x." stands together: "/" comes right behind "." and is in no name.
+    near = names[bisect_left(names, f"{video.stem}.") : bisect_left(names, f"{video.stem}/")]
+    others: set[str] = set()
+    subtitles: list[tuple[str, str]] = []
+    for name in near:
+        stem, ending = os.path.splitext(name)
+        if ending.lower() in reading.ENDINGS:
+            subtitles.append((name, stem))
+        else:
+            others.update((stem, name))
+    mine = {video.stem, video.name}
+    found = []
+    for name, stem in subtitles:
+        shorter, _, language = stem.rpartition(".")
+        if stem in mine or (shorter in mine and stem not in others and _LANGUAGE.fullmatch(language)):
+            path = video.parent / name
+            if reading.is_of_known_form(path):
+                found.append(path)
+    return best_first(video, found)
+
+
+def best_first(video: str | Path, paths: Sequence[Path]) -> list[Path]:
+    """Subtitle files of a video in the order in which they are preferred.
+
+    English before files that name no language before other languages; then typed before
+    automatic before translated (only what cannot be told by the name is opened, and only
+    its first bytes are read); then by format and name.
+    """
+    video = Path(video)
     if len(paths) < 2:
-        return paths
+        return list(paths)
     return sorted(paths, key=lambda path: _rank(path, _language(video, path)))
 
 

@@ -7,23 +7,27 @@ the file holds.
 """
 
 import codecs
+import functools
 import html
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tellvision.records import Skip
 
 ARROW = "-->"
+MOST_CUES = 200_000
+"""A day of speech has some 40,000 lines, and twice as many cues where they roll."""
+
 _TENS = [10**digits for digits in range(10)]
-_TIME = r"(?:(\d{1,6}):)?(\d{1,6}):(\d{1,6})(?:[.,](\d{1,9}))?"
+_TIME = r"((?:\d{1,6}:)?\d{1,6}:\d{1,6}(?:[.,]\d{1,9})?)"
 _TIMING = re.compile(rf"\s*{_TIME}[ \t]*-->[ \t]*{_TIME}(?![\d:])")
 _STAMP = re.compile(rf"<{_TIME}>")
 _TAG = re.compile(r"</?[A-Za-z][^<>]*>|</>|\{\\[^{}]*\}")
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]\w{1,30});")
 _CONTROLS = bytes([*range(9), *range(14, 28), 127])
-# Characters without width or meaning, and halves of surrogate pairs, which no table could hold.
-_INVISIBLE = re.compile("[\x00-\x08\x0e-\x1b\x7f\u00ad\u200b-\u200f\u202a-\u202e\u2060\ufeff\ud800-\udfff]")
+# Characters without width or meaning, and halves of surrogate pairs, which no table could hold. \x85 ends a line.
+_INVISIBLE = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u200b-\u200f\u202a-\u202e\u2060\ufeff\ud800-\udfff]")
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark it begins with
@@ -44,7 +48,7 @@ class Line:
     """One line on the screen: plain `text`, and its words with times where the file has them."""
 
     text: str
-    words: list[TimedWord]
+    words: Sequence[TimedWord]
 
 
 @dataclass(slots=True)
@@ -89,10 +93,22 @@ def visible(text: str) -> str:
     return _INVISIBLE.sub("", text)
 
 
-def seconds_of(hours: str | None, minutes: str, seconds: str, fraction: str | None) -> float:
-    """The number nearest to the decimal time written in the file."""
-    whole = (int(hours or 0) * 60 + int(minutes)) * 60 + int(seconds)
-    return (whole * _TENS[len(fraction)] + int(fraction)) / _TENS[len(fraction)] if fraction else float(whole)
+def seconds_at(time: str) -> float:
+    """The number nearest to the decimal time `[hours:]minutes:seconds[.fraction]`."""
+    if time[-4:-3] in (".", ","):  # three digits, nearly always
+        return (_whole_seconds(time[:-4]) * 1000 + int(time[-3:])) / 1000
+    clock, _, fraction = time.replace(",", ".").partition(".")
+    scale = _TENS[len(fraction)]
+    return (_whole_seconds(clock) * scale + int(fraction or 0)) / scale
+
+
+@functools.lru_cache(256)
+def _whole_seconds(clock: str) -> int:
+    """The seconds in `[hours:]minutes:seconds`; remembered, as a few words are said in each."""
+    total = 0
+    for part in clock.split(":"):
+        total = total * 60 + int(part)
+    return total
 
 
 def split(text: str, *, blank_line_ends: bool) -> tuple[list[Block], int]:
@@ -107,12 +123,15 @@ def split(text: str, *, blank_line_ends: bool) -> tuple[list[Block], int]:
             may follow) or belongs to it (SubRip, where people leave them in).
 
     Raises:
-        Skip: `unreadable_subtitles`, a text that is neither WebVTT nor has any timing line.
+        Skip: `unreadable_subtitles`, a text that is neither WebVTT nor has any timing line,
+            or one with more than `MOST_CUES`.
     """
     rows = text.split("\n")
     timings = [i for i, row in enumerate(rows) if ARROW in row]
     if not timings and not text.startswith("WEBVTT"):
         raise Skip("unreadable_subtitles", f"no line with {ARROW} in it")
+    if len(timings) > MOST_CUES:
+        raise Skip("unreadable_subtitles", f"{len(timings)} cues are more than {MOST_CUES}")
     blocks, num_bad = [], 0
     for at, following in zip(timings, [*timings, len(rows)][1:], strict=True):
         span = _span(rows[at])
@@ -129,8 +148,7 @@ def _span(row: str) -> tuple[float, float] | None:
     found = _TIMING.match(row)
     if found is None:
         return None
-    groups = found.groups()
-    start, end = seconds_of(*groups[:4]), seconds_of(*groups[4:])
+    start, end = map(seconds_at, found.groups())
     return (start, end) if start <= end else None
 
 
@@ -161,11 +179,17 @@ def _line(row: str, start: float) -> Line:
         row = _TAG.sub("", row.replace("<c>", "").replace("</c>", ""))
     pieces = _STAMP.split(row) if "<" in row else [row]
     if len(pieces) == 1:
-        return Line(" ".join(_unescaped(row).split()), [])
-    # A match leaves five pieces: the text before it, hours, minutes, seconds, fraction.
-    times = [start, *map(seconds_of, pieces[1::5], pieces[2::5], pieces[3::5], pieces[4::5])]
-    words = words_of(zip(times, map(_unescaped, pieces[::5]), strict=True))
+        return Line(" ".join(unescaped(row).split()), ())
+    if "&" in row:
+        pieces = list(map(unescaped, pieces))
+    times = [start, *map(seconds_at, pieces[1::2])]
+    words = words_of(zip(times, pieces[::2], strict=True))
     return Line(" ".join([word for _, word in words]), words)
+
+
+def has_stamp(text: str) -> bool:
+    """Whether the time of a word stands in the text."""
+    return _STAMP.search(text) is not None
 
 
 def words_of(pieces: Iterable[tuple[float, str]]) -> list[TimedWord]:
@@ -174,6 +198,7 @@ def words_of(pieces: Iterable[tuple[float, str]]) -> list[TimedWord]:
     A piece that begins without a space goes on with the word before it, which keeps its time.
     """
     words: list[TimedWord] = []
+    tail: list[str] = []  # of the last word; joined once, for a word may come in a million pieces
     glued = False
     for time, piece in pieces:
         parts = piece.split()
@@ -181,12 +206,23 @@ def words_of(pieces: Iterable[tuple[float, str]]) -> list[TimedWord]:
             glued = glued and not piece
             continue
         if glued and not piece[0].isspace():
-            words[-1] = (words[-1][0], words[-1][1] + parts.pop(0))
+            tail.append(parts.pop(0))
+        glued = not piece[-1].isspace()
+        if parts and tail:
+            _append_to_last(words, tail)
         for part in parts:
             words.append((time, part))
-        glued = not piece[-1].isspace()
+    if tail:
+        _append_to_last(words, tail)
     return words
 
 
-def _unescaped(text: str) -> str:
+def _append_to_last(words: list[TimedWord], tail: list[str]) -> None:
+    time, word = words[-1]
+    words[-1] = (time, word + "".join(tail))
+    tail.clear()
+
+
+def unescaped(text: str) -> str:
+    """The text with HTML's character references resolved; what only looks like one stays."""
     return visible(_ENTITY.sub(lambda m: html.unescape(m[0]), text)) if "&" in text else text

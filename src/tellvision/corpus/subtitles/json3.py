@@ -10,7 +10,6 @@ its duration overlaps the next. Events without text set up windows or roll the s
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 from tellvision.corpus.subtitles import blocks, rolling
@@ -33,22 +32,7 @@ def parse(text: str) -> tuple[list[Cue], int]:
     events = content.get("events") if isinstance(content, dict) else None
     if not isinstance(events, list):
         raise Skip("unreadable_subtitles", 'JSON without a list of "events"')
-    events = [event for event in events if isinstance(event, dict)]
-    timed = any("aAppend" in event or any("tOffsetMs" in seg for seg in _segments(event)) for event in events)
-    said: list[rolling.Said] = []
-    num_bad = 0
-    for event in events:
-        words = blocks.words_of(_pieces(event))
-        if not words:
-            continue
-        start, duration = _ms(event.get("tStartMs", 0)), _ms(event.get("dDurationMs", 0))
-        if start is None or duration is None:
-            num_bad += 1
-            continue
-        line = " ".join([word for _, word in words])
-        seconds = [((start + offset) / 1000, word) for offset, word in words]
-        said.append((start / 1000, (start + duration) / 1000, line, seconds))
-    return rolling.in_order(said, cut=timed), num_bad
+    return rolling.cues_of_events(_event(event) for event in events if isinstance(event, dict))
 
 
 def is_automatic(head: str) -> bool:
@@ -56,26 +40,24 @@ def is_automatic(head: str) -> bool:
     return _AUTOMATIC.search(head) is not None
 
 
-def _segments(event: dict[str, Any]) -> list[dict[str, Any]]:
+def _event(event: dict[str, Any]) -> rolling.Event:
     segments = event.get("segs")
-    return [seg for seg in segments if isinstance(seg, dict)] if isinstance(segments, list) else []
+    segments = [seg for seg in segments if isinstance(seg, dict)] if isinstance(segments, list) else []
+    start, duration = _ms(event.get("tStartMs", 0)), event.get("dDurationMs")
+    if duration is not None and (duration := _ms(duration)) is None:
+        start = None
+    pieces, offset = [], 0.0
+    for segment in segments:
+        text = segment.get("utf8")
+        if isinstance(text, str):
+            value = _ms(segment.get("tOffsetMs", offset))  # one that is no number is that of the segment before
+            offset = offset if value is None else value
+            pieces.append((offset, blocks.visible(text)))
+    timed = "aAppend" in event or any("tOffsetMs" in seg for seg in segments)
+    return rolling.Event.of_ms(start, duration, pieces, timed=timed)
 
 
 def _ms(value: object) -> float | None:
     """A time in milliseconds as the file gives it; None where it is none."""
     usable = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < _MOST_MS
     return value if usable else None  # type: ignore[return-value]
-
-
-def _pieces(event: dict[str, Any]) -> Iterator[tuple[float, str]]:
-    """The text of each segment with its offset in milliseconds.
-
-    An offset that is no number is that of the segment before.
-    """
-    offset = 0.0
-    for segment in _segments(event):
-        text = segment.get("utf8")
-        if isinstance(text, str):
-            value = _ms(segment.get("tOffsetMs", offset))
-            offset = offset if value is None else value
-            yield offset, blocks.visible(text)

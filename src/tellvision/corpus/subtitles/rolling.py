@@ -13,16 +13,47 @@ reason.
     thinketh by
 """
 
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass
 from operator import itemgetter
 
-from tellvision.corpus.subtitles.blocks import Block, TimedWord
-from tellvision.records import Cue, Word
+from tellvision.corpus.subtitles.blocks import MOST_CUES, Block, TimedWord, words_of
+from tellvision.records import Cue, Skip, Word
 
 REPEAT_SECONDS = 0.05
 """A cue no longer than this that shows what stood there already is a repeat (YouTube's last 10 ms)."""
 
+MOST_ROLLING = 16
+"""Lines that roll up together; what compares more would take hours over a cue of a million."""
+
 Said = tuple[float, float, str, list[TimedWord]]
 """A line said once: start, end (seconds), text, and its words with times where there are any."""
+
+
+@dataclass(slots=True)
+class Event:
+    """What a format of events shows once: when, and the pieces of its text with their times.
+
+    Times are seconds. `start` None: the file's times are of no use. `end` None: the file
+    gives none, and the line stands until the next begins. `timed`: this event shows that a
+    machine wrote the file.
+    """
+
+    start: float | None
+    end: float | None
+    pieces: list[TimedWord]
+    timed: bool
+
+    @classmethod
+    def of_ms(
+        cls, start: float | None, duration: float | None, pieces: list[TimedWord], *, timed: bool
+    ) -> "Event":
+        """From YouTube's milliseconds, where a piece has its offset from the start."""
+        if start is None:
+            return cls(None, None, pieces, timed)
+        end = None if duration is None else (start + duration) / 1000
+        return cls(start / 1000, end, [((start + offset) / 1000, text) for offset, text in pieces], timed)
 
 
 def cues_of(blocks: list[Block]) -> list[Cue]:
@@ -72,7 +103,7 @@ def _num_carried(screen: list[str], block: Block, standing: list[int]) -> int:
         if block.lines[i].words:
             break
         texts.append(block.lines[i].text)
-    for count in range(min(len(texts), len(screen)), 0, -1):
+    for count in range(min(len(texts), len(screen), MOST_ROLLING), 0, -1):
         if texts[:count] == screen[-count:]:
             return count
     return 0
@@ -98,16 +129,61 @@ def in_order(said: list[Said], *, cut: bool) -> list[Cue]:
             word of the next line.
     """
     said = sorted((line for line in said if line[2]), key=itemgetter(0))
-    if not cut:
+    if not (cut and said):
         return [Cue(start, end, text) for start, end, text, _ in said]
-    limits = [line[0] for line in said[1:]] + [max((line[1] for line in said), default=0.0)]
+    limits = [line[0] for line in said[1:]] + [max(line[1] for line in said)]
     cues = []
     for (start, end, text, timed), limit in zip(said, limits, strict=True):
-        latest, words = start, []
-        for time, word in timed:
-            if time > latest:
-                latest = min(time, limit)
-            words.append(Word(latest, word))
-        begins = words[0].start if words else start
-        cues.append(Cue(begins, max(latest, min(end, limit)), text, tuple(words)))
+        times = [start, *[time for time, _ in timed]]
+        if times[-1] > limit or times != sorted(times):
+            times = [min(time, limit) for time in itertools.accumulate(times, max)]
+        words = tuple(map(Word, times[1:], [word for _, word in timed]))
+        cues.append(Cue(times[1] if timed else start, max(times[-1], min(end, limit)), text, words))
     return cues
+
+
+def cues_of_events(events: Iterable[Event]) -> tuple[list[Cue], int]:
+    """The events that have text as Cues, sorted by start, and the number dropped for their times.
+
+    Nothing is said twice in these formats; but in automatic captions a line stays on the
+    screen while the next is spoken, so it is cut where that begins.
+
+    Raises:
+        Skip: `unreadable_subtitles`, more than `MOST_CUES` events.
+    """
+    said, num_bad, timed = _gathered(events)
+    return in_order(said, cut=timed or _overlap(said)), num_bad
+
+
+def is_rolling(events: Iterable[Event]) -> bool:
+    """Whether the events show automatic captions: times within a line, or lines that overlap the next."""
+    said, _, timed = _gathered(events)
+    return timed or _overlap(said)
+
+
+def _gathered(events: Iterable[Event]) -> tuple[list[Said], int, bool]:
+    """The lines of the events sorted by start, how many had bad times, whether words are timed."""
+    found: list[tuple[float, float | None, list[TimedWord]]] = []
+    num_bad, timed = 0, False
+    for num, event in enumerate(events):
+        if num == MOST_CUES:
+            raise Skip("unreadable_subtitles", f"more than {MOST_CUES} cues")
+        timed = timed or event.timed
+        words = words_of(event.pieces)
+        if words and event.start is not None:
+            found.append((event.start, event.end, words))
+        elif words:
+            num_bad += 1
+    found.sort(key=itemgetter(0))
+    following = [start for start, _, _ in found[1:]] + [start for start, _, _ in found[-1:]]
+    said = [
+        (start, later if end is None else end, " ".join([word for _, word in words]), words if timed else [])
+        for (start, end, words), later in zip(found, following, strict=True)
+    ]
+    return said, num_bad, timed
+
+
+def _overlap(said: list[Said]) -> bool:
+    """Whether most lines end after the next has begun, as two lines that roll do; people type them one by one."""
+    again = sum(line[0] < later[0] < line[1] - REPEAT_SECONDS for line, later in itertools.pairwise(said))
+    return again >= 3 and 2 * again >= len(said)

@@ -4,7 +4,7 @@ Header, NOTE, STYLE and REGION blocks, identifiers, cue settings, tags and entit
 read and left out; `<00:00:03.600>` inside a line is the time of the word that follows.
 """
 
-from tellvision.corpus.subtitles import blocks, rolling
+from tellvision.corpus.subtitles import blocks, rolling, youtube
 from tellvision.records import Cue
 
 
@@ -14,10 +14,13 @@ def parse(text: str) -> tuple[list[Cue], int]:
     Raises:
         Skip: `unreadable_subtitles`, the text is no WebVTT file.
     """
+    cues = youtube.cues_of(text)
+    if cues is not None:
+        return cues, 0
     found, num_bad = blocks.split(text, blank_line_ends=True)
     return rolling.cues_of(found), num_bad
 
 
 def is_automatic(head: str) -> bool:
     """Whether the first part of a file shows that nobody typed it: its lines roll."""
-    return rolling.rolls(blocks.split(head, blank_line_ends=True)[0])
+    return blocks.has_stamp(head) or rolling.rolls(blocks.split(head, blank_line_ends=True)[0])

@@ -1,84 +1,17 @@
-"""Videos opened with PyAV: what a file holds, its frames at a rate, one picture of a moment.
-
-Reads local files only: the demuxers are a short list of real containers, so a playlist that
-calls itself .mp4 cannot make FFmpeg open another file or the network. A file that ends
-early gives what can be read, with a note; one that gives nothing is skipped with a reason.
-"""
+"""Pictures of a video: its frames at a rate, and one picture of a moment."""
 
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import av
 import numpy as np
 from PIL import Image
 
+from tellvision.media.opening import length_of, reason_of, start_of, with_picture
 from tellvision.records import Skip
 
-ENDINGS = frozenset({".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v"})
-_OPTIONS = {
-    "protocol_whitelist": "file",
-    "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,flv,mpeg",
-}
 ROUNDED = 1e-3  # seconds: what the times in a file may be off
-LONGEST = 2 * 86400.0  # seconds: a frame that begins later has a time of nonsense
-
-
-@dataclass(frozen=True, kw_only=True)
-class Probe:
-    """What a video file says of itself.
-
-    Attributes:
-        duration: seconds; 0 where the file does not say.
-        width: pixels.
-        height: pixels.
-        codec: FFmpeg's name of the codec.
-    """
-
-    duration: float
-    width: int
-    height: int
-    codec: str
-
-
-def _open(path: Path) -> av.container.InputContainer:
-    try:
-        if path.stat().st_size == 0:
-            raise Skip("empty_file", f"{path.name} has no bytes")
-        container = av.open(str(path), options=_OPTIONS)
-    except (av.FFmpegError, OSError, ValueError) as error:
-        raise Skip("unreadable_video", f"{path.name}: {_reason(error)}") from None
-    if not container.streams.video:
-        container.close()
-        raise Skip("no_picture", f"{path.name} has no video stream")
-    if container.streams.video[0].codec_context is None:
-        container.close()
-        raise Skip("unreadable_video", f"{path.name}: nothing here decodes its pictures")
-    return container
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)
-
-
-def _start(container: av.container.InputContainer) -> float:
-    return (container.start_time or 0) / av.time_base
-
-
-def probe(path: Path) -> Probe:
-    """Open `path` and read its header, without decoding.
-
-    Raises:
-        Skip: `empty_file`, `unreadable_video` or `no_picture`.
-    """
-    with _open(path) as container:
-        stream = container.streams.video[0]
-        seconds = (container.duration or 0) / av.time_base
-        if seconds <= 0 and stream.duration and stream.time_base:
-            seconds = float(stream.duration * stream.time_base)
-        context = stream.codec_context
-        return Probe(duration=max(seconds, 0.0), width=context.width, height=context.height, codec=context.name)
 
 
 class Frames:
@@ -99,12 +32,11 @@ class Frames:
             Skip: the file cannot be opened, or not one frame can be decoded (`no_frames`).
         """
         row = 0
-        with _open(self.path) as container:
+        with with_picture(self.path) as container:
             stream = container.streams.video[0]
             stream.thread_type = "NONE"  # one thread a process: the runner keeps the cores busy
-            expected = (container.duration or 0) / av.time_base
-            latest = min(LONGEST, expected + 60) if expected > 0 else LONGEST
-            start, shown, error = _start(container), None, None
+            expected, latest = length_of(container)
+            start, shown, error = start_of(container), None, None
             frames = container.decode(stream)
             while True:
                 try:
@@ -127,13 +59,13 @@ class Frames:
                         row += 1
                 shown, ends = frame, begins + float((frame.duration or 0) * (frame.time_base or 0))
             if shown is None:
-                raise Skip("no_frames", f"{self.path.name}: {_reason(error) if error else 'no frame in it'}")
+                raise Skip("no_frames", f"{self.path.name}: {reason_of(error) if error else 'no frame in it'}")
             picture = self._scaled(shown)
             while row == 0 or min(ends, latest) > row / self.fps + ROUNDED:
                 yield picture
                 row += 1
         if error is not None or ends < expected - 2.0:
-            self.note = f"ends at {ends:.0f} of {expected:.0f} s" + (f": {_reason(error)}" if error else "")
+            self.note = f"ends at {ends:.0f} of {expected:.0f} s" + (f": {reason_of(error)}" if error else "")
 
     def _scaled(self, frame: av.VideoFrame) -> np.ndarray:
         return _rgb(self.path, frame, self.size, self.size)
@@ -147,7 +79,7 @@ def _rgb(path: Path, frame: av.VideoFrame, width: int, height: int) -> np.ndarra
     try:
         pixels = frame.reformat(width, height, "rgb24", interpolation="AREA").to_ndarray()
     except (av.FFmpegError, ValueError) as error:
-        raise Skip("no_frames", f"{path.name}: {_reason(error)}") from None
+        raise Skip("no_frames", f"{path.name}: {reason_of(error)}") from None
     return np.ascontiguousarray(np.rot90(pixels, turns))
 
 
@@ -163,9 +95,9 @@ def thumbnail(path: Path, seconds: float, width: int = 320) -> bytes:
         Skip: as for `Frames`.
     """
     picture = None
-    with _open(path) as container:
+    with with_picture(path) as container:
         stream = container.streams.video[0]
-        start = _start(container)
+        start = start_of(container)
         try:
             container.seek(int((max(seconds, 0.0) + start) * av.time_base), backward=True)
             for frame in container.decode(stream):
@@ -174,7 +106,7 @@ def thumbnail(path: Path, seconds: float, width: int = 320) -> bytes:
                     break
         except (av.FFmpegError, ValueError) as error:
             if picture is None:
-                raise Skip("no_frames", f"{path.name}: {_reason(error)}") from None
+                raise Skip("no_frames", f"{path.name}: {reason_of(error)}") from None
         if picture is None:
             raise Skip("no_frames", f"{path.name}: no frame at {seconds:.1f} s")
         sides = picture.width, picture.height

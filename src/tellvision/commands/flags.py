@@ -1,0 +1,44 @@
+"""Flags that several commands share; the work folder they open; how they answer."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from json import dumps
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from tellvision import recipes
+from tellvision.recipes import Recipe
+from tellvision.records import InputError
+
+Work = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="WORK")]
+Out = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
+Retry = tyro.conf.UseAppendAction[tuple[str, ...]]  # a reason per flag, so that none swallows VIDEOS
+Settings = Annotated[Recipe, tyro.conf.arg(name="")]  # fields of the recipe, as --train.epochs and so on
+LAPTOP = recipes.laptop()  # in its place comes what --recipe names (cli.py)
+WORKERS = os.cpu_count() or 1
+
+
+def require_work(work: Path) -> None:
+    """InputError: there is no such folder."""
+    if not work.is_dir():
+        raise InputError(f"{work} is no work folder: begin with `tellvision run VIDEOS --out {work}`")
+
+
+@contextmanager
+def at_work(work: Path, name: str, **options: Any) -> Iterator[Any]:
+    """The work folder of a command, its ledger open; InputError: it is none."""
+    from tellvision.stages.workplace import Workplace
+    from tellvision.store import LEDGER, Ledger
+
+    if not (work / LEDGER).exists():
+        raise InputError(f"{work} is no work folder: begin with `tellvision run VIDEOS --out {work}`")
+    with Ledger(work) as ledger:
+        yield Workplace(work=work, ledger=ledger, name=name, **options)
+
+
+def say(value: Any, as_json: bool, text: str) -> None:
+    """The result of a command, for a program or for a reader."""
+    print(dumps(value, ensure_ascii=False) if as_json else text, flush=True)

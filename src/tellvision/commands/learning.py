@@ -1,0 +1,106 @@
+"""What is seen, the joint space, and how good it is."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from tellvision.commands.flags import LAPTOP, WORKERS, Retry, Settings, Work, at_work, say
+from tellvision.progress import Progress
+from tellvision.vision.extractors import FeatureConfig
+
+Benchmark = Annotated[Literal["segments"], tyro.conf.Positional]
+FeatureSettings = Annotated[FeatureConfig, tyro.conf.arg(name="")]
+
+
+def features(
+    work: Work,
+    *,
+    name: str = "main",
+    workers: int = WORKERS,
+    max_skipped: float = 0.9,
+    retry: Retry = (),
+    settings: FeatureSettings = FeatureConfig(),  # noqa: B008
+) -> None:
+    """Turn the pictures of WORK's videos into tracks of vectors.
+
+    Args:
+        work: work folder with clips.
+        name: of the artefact.
+        workers: processes.
+        max_skipped: share of the videos that may be skipped.
+        retry: reasons of skips that are tried again; all for every one.
+        settings: how pictures become vectors.
+    """
+    from tellvision.stages.tracks import extract_tracks
+
+    opened = at_work(work, name, workers=workers, max_skipped=max_skipped, retry=retry)
+    with opened as at, Progress().stage("features") as update:
+        extract_tracks(at, settings, update)
+
+
+def pairs(work: Work, *, name: str = "main", max_skipped: float = 0.9) -> None:
+    """Pool the tracks of WORK over its clips.
+
+    Args:
+        work: work folder with clips and features.
+        name: of the artefact.
+        max_skipped: share of the videos that may be skipped.
+    """
+    from tellvision.stages.tracks import join_pairs
+
+    with at_work(work, name, max_skipped=max_skipped) as at, Progress().stage("pairs") as update:
+        join_pairs(at, update)
+
+
+def train(
+    work: Work,
+    *,
+    start: Annotated[str | None, tyro.conf.arg(name="from")] = None,
+    held_out: Path | None = None,
+    name: str = "main",
+    json: bool = False,
+    settings: Settings = LAPTOP,
+) -> None:
+    """Learn the joint space from the pairs of WORK, and measure it on held-out videos.
+
+    Args:
+        work: work folder with pairs.
+        start: a checkpoint to go on from (fine-tuning).
+        held_out: text file with a video id per line, kept out of training.
+        name: of the artefact.
+        json: print what was measured as JSON.
+        settings: --recipe, and single settings of it.
+    """
+    from tellvision import pipeline
+
+    with at_work(work, name) as at:
+        counts = pipeline.learn(at, settings, held_out_file=held_out, start=start, progress=Progress())
+    say(counts, json, pipeline.spoken_retrieval(counts["retrieval"]) or counts["why"])
+
+
+def evaluate(
+    benchmark: Benchmark,
+    *,
+    work: Path,
+    truth: Path,
+    model: str | None = None,
+    name: str = "main",
+    json: bool = False,
+) -> None:
+    """Measure a model on videos whose segments are known.
+
+    Args:
+        benchmark: segments: held-out segments of drawn or narrated videos, asked for by name and by single
+            instructions.
+        work: work folder of a run over these videos.
+        truth: the file of truth beside the videos (JSON lines).
+        model: a checkpoint; what was learned in the work folder, unless named.
+        name: of the artefacts.
+        json: print {"results": [...]}.
+    """
+    from tellvision.evaluation import segments
+
+    assert benchmark == "segments"
+    results = segments.evaluate(work, truth, model=model, name=name)
+    say({"results": results}, json, segments.table(results))

@@ -1,0 +1,113 @@
+"""The main job, videos to try it on, and what is there to work with."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from tellvision.commands.flags import LAPTOP, WORKERS, Out, Retry, Settings, Work, require_work, say
+from tellvision.progress import Progress
+from tellvision.records import InputError
+
+Videos = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="VIDEOS")]
+
+
+def run(
+    videos: Videos,
+    *,
+    out: Path,
+    held_out: Path | None = None,
+    model: str | None = None,
+    name: str = "main",
+    workers: int = WORKERS,
+    retry: Retry = (),
+    dry_run: bool = False,
+    json: bool = False,
+    settings: Settings = LAPTOP,
+) -> None:
+    """From a folder of narrated videos to a search that finds the moment.
+
+    Does what is left to do: run it again after a stop, or after videos were added, changed, renamed or
+    removed.
+
+    Args:
+        videos: folder of videos (mp4, mkv, webm, avi, mov, m4v) with subtitles beside them
+            (ID.vtt, ID.en.vtt, ID.srt, ID.json3).
+        out: work folder, new or of an earlier run.
+        held_out: text file with a video id per line, kept out of training to measure on.
+        model: a checkpoint to search with beside what is learned from these videos.
+        name: of the artefacts.
+        workers: processes that extract features.
+        retry: reasons of skips that are tried again, such as unreadable_video; all for every one.
+        dry_run: tell what would be done, how long it takes and how much disk, and do nothing.
+        json: print the result as JSON, the last line.
+        settings: --recipe, and single settings of it.
+    """
+    if dry_run:
+        from tellvision import plan
+
+        planned = plan.plan(videos, out, settings, name=name, workers=workers)
+        say(planned, json, plan.spoken(planned))
+        return
+    from tellvision import pipeline
+
+    result = pipeline.run(
+        videos,
+        out,
+        settings,
+        name=name,
+        held_out_file=held_out,
+        model=model,
+        workers=workers,
+        retry=retry,
+        progress=Progress(),
+    )
+    say(result, json, pipeline.spoken(result, out))
+
+
+def draw(out: Out, *, count: int = 24, seed: int = 0, workers: int = WORKERS) -> None:
+    """Draw narrated how-to videos, with subtitles beside them and the truth in truth.jsonl.
+
+    Args:
+        out: folder for the videos.
+        count: videos.
+        seed: of everything in them.
+        workers: processes.
+    """
+    from tellvision import draw as drawing
+
+    with Progress().stage("drawing") as update:
+        drawing.draw(out, count=count, seed=seed, workers=workers, progress=update)
+
+
+def verify(work: Work, *, name: str = "main") -> None:
+    """Check the stored vectors of WORK against the checksums they were written with.
+
+    Args:
+        work: work folder.
+        name: of the artefacts.
+    """
+    from tellvision.store import ArrayReader
+
+    require_work(work)
+    damaged = [(room, i) for room in ("features", "pairs") for i in ArrayReader(work / room / name).damaged()]
+    if damaged:
+        room, item = damaged[0]
+        raise InputError(
+            f"{len(damaged)} items are damaged, e.g. {item} in {work / room / name}: "
+            "delete that folder and run again"
+        )
+    print("every checksum is right")
+
+
+def doctor(*, json: bool = False) -> None:
+    """Say what is installed, what is missing, and the line that installs it.
+
+    Args:
+        json: print a JSON list.
+    """
+    from tellvision import doctor as examination
+
+    findings = examination.examine()
+    say([asdict(finding) for finding in findings], json, examination.spoken(findings))

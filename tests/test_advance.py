@@ -1,0 +1,298 @@
+"""Bringing a stage up to date: what is left to do, what is lost, stopped and gone on."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tellvision.records import InputError, Skip
+from tellvision.runners import Result
+from tellvision.stages.advance import Stage, advance, require_share
+from tellvision.store import ArrayReader, ArrayWriter, Ledger, Row, Wanted, read_manifest
+
+
+def vector(number):
+    if number < 0:
+        raise Skip("negative", f"{number} is below zero")
+    return Result(
+        np.full((1 + int(number) % 3, 4), number, np.float16),
+        f"of {int(number)}",
+        note="odd" if number % 2 else "",
+    )
+
+
+def mended(number):
+    return vector(abs(number))
+
+
+class Room:
+    """A work folder with one stage that turns numbers into rows."""
+
+    def __init__(self, work):
+        self.work, self.worked_on = work, []
+
+    def advance(self, numbers, *, function=vector, config=None, workers=0, commit_every=1, inputs=None, retry=()):
+        stage = Stage(
+            name="vectors/main", config=config or {"dim": 4}, inputs=inputs or {}, commit_every=commit_every
+        )
+        with Ledger(self.work) as ledger:
+            self.worked_on, self.progress = [], []
+
+            def payloads(todo):
+                for one in todo:
+                    self.worked_on.append(one.item)
+                    yield one.item, numbers[one.item]
+
+            counts = advance(
+                stage,
+                self.work,
+                ledger,
+                ArrayWriter(self.folder, stage.config["dim"]),
+                wanted=(Wanted(item, stage.fingerprint(number)) for item, number in numbers.items()),
+                payloads=payloads,
+                function=function,
+                workers=workers,
+                retry=retry,
+                progress=lambda done, total: self.progress.append((done, total)),
+            )
+            assert counts["items"] == len(numbers)
+            return ledger.rows(stage.name)
+
+    @property
+    def folder(self):
+        return self.work / "vectors" / "main"
+
+    @property
+    def manifest(self):
+        return read_manifest(self.folder)
+
+    def values(self):
+        reader = ArrayReader(self.folder)
+        assert reader.damaged() == []
+        return {item: (float(reader[item][0, 0]), len(reader[item])) for item in reader.entries}
+
+
+def expected(numbers):
+    return {item: (n, 1 + n % 3) for item, n in numbers.items() if n >= 0}
+
+
+@pytest.fixture
+def room(tmp_path):
+    return Room(tmp_path / "work")
+
+
+NUMBERS = {"a": 1, "b": 2, "c": -3, "d": 4}
+
+
+def test_a_stage_holds_what_it_should_and_says_what_it_lost(room):
+    found = room.advance(NUMBERS)
+    assert room.values() == expected(NUMBERS)
+    assert found["a"].detail == "odd"
+    assert (found["c"].status, found["c"].reason, found["c"].detail) == ("skipped", "negative", "-3 is below zero")
+    assert room.manifest["counts"]["skipped"] == {"negative": 1}
+    assert room.manifest["counts"]["done"] == 3
+    assert room.manifest["counts"]["rows"] == 2 + 3 + 2
+    assert room.manifest["counts"]["items"] == 4
+    assert room.progress == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_with_nothing_to_do_nothing_is_written(room):
+    room.advance(NUMBERS)
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in room.folder.iterdir()}
+    found = room.advance(NUMBERS)
+    assert room.worked_on == []
+    assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in room.folder.iterdir()} == before
+    assert list(found) == ["a", "b", "c", "d"]
+
+
+def test_only_the_difference_is_worked_on(room):
+    room.advance(NUMBERS)
+    changed = {"b": 2, "d": 40, "e": 5}  # a and c went, d changed, e is new
+    found = room.advance(changed)
+    assert room.worked_on == ["d", "e"]
+    assert room.values() == expected(changed)
+    assert sorted(found) == ["b", "d", "e"]
+    fresh = Room(room.work.parent / "fresh")
+    fresh.advance(changed)
+    assert fresh.values() == room.values()
+    assert fresh.manifest["counts"]["content"] == room.manifest["counts"]["content"]
+
+
+def test_a_renamed_item_is_not_worked_on_again(room):
+    room.advance(NUMBERS)
+    room.advance({"z": 1, "b": 2, "c": -3, "d": 4})
+    assert room.worked_on == []
+    assert room.values() == {"z": (1, 2), "b": (2, 3), "d": (4, 2)}
+
+
+def test_items_that_swap_their_names_swap_their_rows(room):
+    room.advance(NUMBERS)
+    swapped = {"a": 2, "b": 4, "c": -3, "d": 1}
+    room.advance(swapped)
+    assert room.worked_on == []
+    assert room.values() == expected(swapped)
+
+
+def test_an_item_that_can_be_read_no_more_goes(room):
+    room.advance(NUMBERS)
+    room.advance(NUMBERS | {"d": -1})
+    assert room.values() == expected({"a": 1, "b": 2})
+    room.advance(NUMBERS)
+    assert room.worked_on == ["d"]
+    assert room.values() == expected(NUMBERS)
+
+
+def test_another_configuration_makes_all_anew(room):
+    room.advance(NUMBERS)
+    before = room.manifest["hash"]
+    room.advance(NUMBERS, config={"dim": 4, "more": True})
+    assert room.worked_on == list(NUMBERS)
+    assert room.values() == expected(NUMBERS)
+    assert room.manifest["hash"] != before
+
+
+def test_other_inputs_rewrite_the_manifest_alone(room):
+    room.advance(NUMBERS)
+    before = room.manifest["hash"]
+    room.advance(NUMBERS, inputs={"videos": "abc"})
+    assert room.worked_on == []
+    assert room.manifest["inputs"] == {"videos": "abc"}
+    assert room.manifest["hash"] == before
+
+
+def test_an_equal_output_starts_nothing_downstream(room):
+    """The manifest names what came out: a file that was only touched leaves it as it was."""
+    room.advance(NUMBERS)
+    before = (room.folder / "manifest.json").read_bytes()
+    room.advance(NUMBERS | {"a": 1.0})  # another fingerprint, the same vector
+    assert room.worked_on == ["a"]
+    assert (room.folder / "index.jsonl").read_text().count('"item": "a"') == 2
+    found = read_manifest(room.folder)["counts"]
+    assert found["content"] == json.loads(before)["counts"]["content"]
+
+
+class Stopped(BaseException):
+    """Where a test stops a run."""
+
+
+def stop_at(last):
+    def work(number):
+        if number == last:
+            raise Stopped
+        return vector(number)
+
+    return work
+
+
+@pytest.mark.parametrize("commit_every", [1, 2, 100])
+@pytest.mark.parametrize("last", [1, 2, 4])
+def test_a_stage_goes_on_where_it_stopped(room, last, commit_every):
+    with pytest.raises(Stopped):
+        room.advance(NUMBERS, function=stop_at(last), commit_every=commit_every)
+    with pytest.raises(InputError, match="not finished"):
+        read_manifest(room.folder)
+    done = list(NUMBERS).index({1: "a", 2: "b", 4: "d"}[last])
+    acknowledged = done - done % commit_every
+    room.advance(NUMBERS, commit_every=commit_every)
+    assert room.worked_on == list(NUMBERS)[acknowledged:]
+    assert room.values() == expected(NUMBERS)
+    assert room.progress[0] == (acknowledged, 4)
+    straight = Room(room.work.parent / "straight")
+    straight.advance(NUMBERS, commit_every=commit_every)
+    for name in ("shard-00000.bin", "index.jsonl", "manifest.json"):
+        assert (room.folder / name).read_bytes() == (straight.folder / name).read_bytes()
+
+
+def test_a_folder_that_was_thrown_away_is_made_again(room):
+    room.advance(NUMBERS)
+    before = (room.folder / "manifest.json").read_bytes()
+    for path in room.folder.iterdir():
+        path.unlink()
+    room.folder.rmdir()
+    room.advance(NUMBERS)
+    assert room.worked_on == list(NUMBERS)
+    assert room.values() == expected(NUMBERS)
+    assert (room.folder / "manifest.json").read_bytes() == before
+
+
+def test_a_folder_that_was_thrown_away_is_made_again_although_killed_in_between(room):
+    room.advance(NUMBERS)
+    for path in room.folder.iterdir():
+        path.unlink()
+    room.folder.rmdir()
+    with pytest.raises(Stopped):
+        room.advance({i: n for i, n in NUMBERS.items() if i != "b"}, function=stop_at(1))
+    room.advance(NUMBERS)
+    assert room.worked_on == list(NUMBERS)
+    assert room.values() == expected(NUMBERS)
+
+
+def test_skips_are_tried_again_where_asked(room):
+    room.advance(NUMBERS)
+    for retry, tried in (((), []), (("other",), []), (("negative",), ["c"]), (("all",), ["c"])):
+        room.advance(NUMBERS, retry=retry)
+        assert room.worked_on == tried
+    room.advance(NUMBERS, retry=("negative",), function=mended)
+    assert room.values() == expected(NUMBERS | {"c": 3})
+
+
+def test_workers_give_the_same_stage(room):
+    numbers = {f"v{n:02d}": n if n % 7 else -n - 1 for n in range(20)}
+    room.advance(numbers, workers=2)
+    alone = Room(room.work.parent / "alone")
+    alone.advance(numbers)
+    for name in ("shard-00000.bin", "index.jsonl", "manifest.json"):
+        assert (room.folder / name).read_bytes() == (alone.folder / name).read_bytes()
+
+
+def test_items_handed_over_together_give_the_same_stage(room):
+    numbers = {f"v{n:02d}": n if n % 7 else -n - 1 for n in range(20)}
+    with Ledger(room.work) as ledger:
+        stage = Stage(name="vectors/main", config={"dim": 4}, inputs={}, commit_every=6)
+        advance(
+            stage,
+            room.work,
+            ledger,
+            ArrayWriter(room.folder, 4),
+            wanted=[Wanted(item, stage.fingerprint(number), str(number)) for item, number in numbers.items()],
+            payloads=lambda todo: ((one.item, int(one.input)) for one in todo),
+            function=vector,
+            workers=2,
+            at_once=3,
+        )
+    alone = Room(room.work.parent / "alone")
+    alone.advance(numbers)
+    for name in ("shard-00000.bin", "index.jsonl", "manifest.json"):
+        assert (room.folder / name).read_bytes() == (alone.folder / name).read_bytes()
+
+
+def test_an_item_that_goes_away_meanwhile_is_skipped(room):
+    with Ledger(room.work) as ledger:
+        stage = Stage(name="vectors/main", config={"dim": 4}, inputs={})
+        counts = advance(
+            stage,
+            room.work,
+            ledger,
+            ArrayWriter(room.folder, 4),
+            wanted=[Wanted(item, stage.fingerprint(number), str(number)) for item, number in NUMBERS.items()],
+            payloads=lambda todo: ((one.item, int(one.input)) for one in todo if one.item != "b"),
+            function=vector,
+        )
+    assert counts["skipped"] == {"gone": 1, "negative": 1}
+    assert room.values() == expected({"a": 1, "d": 4})
+
+
+def test_a_stage_stops_where_too_much_is_skipped(tmp_path):
+    rows = [Row(f"v{n}", "f", status="skipped", reason="no_subtitles", detail="none") for n in range(3)]
+    rows += [Row("w", "f", status="skipped", reason="empty_subtitles", detail="w.vtt is empty"), Row("good", "f")]
+    with Ledger(tmp_path) as ledger:
+        ledger.acknowledge("captions/main", rows)
+        counts = ledger.counts("captions/main") | {"items": 5}
+        require_share("captions/main", ledger, {"skipped": {}, "items": 0}, 0.0)
+        require_share("captions/main", ledger, counts, 0.8)
+        with pytest.raises(InputError) as refused:
+            require_share("captions/main", ledger, counts, 0.79)
+    line = str(refused.value)
+    assert "\n" not in line
+    assert "captions: 4 of 5 cannot be used (3 no_subtitles, 1 empty_subtitles), e.g. v0: none" in line
+    assert "--max-skipped" in line
