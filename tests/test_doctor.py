@@ -47,6 +47,7 @@ def test_here_everything_needed_is_there():
     ]
     assert {finding.name for finding in findings if finding.optional} == {
         "chromium",
+        "cuts",
         "espeak-ng",
         "ffmpeg",
         "wordnet",

@@ -34,7 +34,7 @@ GERMAN = [
     (4.5, 7.5, "und dann braten wir sie langsam mit etwas Butter in der Pfanne"),
 ]
 LATE = [(100.0 + start, 100.0 + end, text) for start, end, text in corpus.lines(corpus.TEXTS[:3])]
-BROKEN = "WEBVTT\n\nnothing of this is a cue\n"
+BROKEN = "1\n00:00:09,000 --> 00:00:01,000\nbackwards\n"
 TYPED, ROLLING, NONE, MUTE, BAD = "typed", "rolling", "none", "mute", "bad"
 
 
@@ -165,7 +165,8 @@ def test_what_no_file_tells_is_heard(house, ears):
     assert house.texts()[NONE] == [text for _, _, text in SPOKEN]
     assert house.texts()[TYPED] == house.texts()[ROLLING] == corpus.TEXTS[:3]
     assert counts["skipped"] == {"no_sound": 1}
-    assert house.row(MUTE).detail == "mute.mp4: nothing to hear"
+    assert house.row(MUTE).detail.endswith("mute.mp4: nothing to hear")
+    assert house.row(MUTE, "speech").reason == "no_sound"
     assert house.speech() == [BAD, NONE]
     table = read_table(house.work / "speech" / "main").to_pylist()
     first = next(row for row in table if row["video_id"] == NONE and row["number"] == 0)
@@ -362,7 +363,7 @@ def test_a_broken_file_without_sound_names_both(house, ears):
     ears.fails = {MUTE: "no_sound", BAD: "silent"}
     house.narrate()
     row = house.row(BAD)
-    assert row.reason == "empty_subtitles"
+    assert row.reason == "unreadable_subtitles"
     assert "bad.srt" in row.detail
     assert row.detail.endswith("; silent: bad.mp4: nothing to hear")
 

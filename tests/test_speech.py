@@ -166,8 +166,8 @@ def test_windows_by_hand(monkeypatch):
     assert voices(monkeypatch, [(1, 2)]) == [(1, 2)]
     assert voices(monkeypatch, [(1, 2), (3, 4), (4.5, 9)]) == [(1, 9)]
     assert voices(monkeypatch, [(1, 2), (5, 6), (8.9, 9)]) == [(1, 2), (5, 9)]  # a hole of three seconds
-    # 0 to 30 is too long; of the cuts after 17.4 s the one at 20 is the widest
-    assert voices(monkeypatch, [(0, 10), (11.5, 18), (18.5, 20), (21, 25), (25.5, 30)]) == [(0, 20), (21, 30)]
+    # 0 to 30 is too long; of the cuts after 25 s the one at 26 is the widest
+    assert voices(monkeypatch, [(0, 10), (11.5, 25.5), (25.6, 26), (27, 28), (28.5, 30)]) == [(0, 26), (27, 30)]
     assert voices(monkeypatch, [(0, 2), (2.5, 31)]) == [(0, 2), (2.5, 31)]  # no late cut: what fits
 
 

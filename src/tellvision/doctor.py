@@ -79,9 +79,13 @@ def checks() -> list[Check]:
         Check(name="full text", look=_full_text, fix="pip install tantivy"),
         Check(name="disk space", look=_disk_space, fix="free some space, or name an --out on another disk"),
     ]
+    cuts = Check(name="cuts", look=_cuts, fix="pip install 'tellvision[shots]'", optional=True)
     extras = [
-        Check(name=program, look=partial(_program, program), fix=f"apt-get install {program}", optional=True)
-        for program in PROGRAMS
+        cuts,
+        *(
+            Check(name=program, look=partial(_program, program), fix=f"apt-get install {program}", optional=True)
+            for program in PROGRAMS
+        ),
     ]
     wordnet = Check(name="wordnet", look=_wordnet, fix="apt-get install wordnet-base", optional=True)
     return [*needed, *extras, wordnet]
@@ -187,6 +191,13 @@ def _speech_model() -> str:
     list(pipeline.transcribe(noise, clip_timestamps=[{"start": 0.0, "end": 1.0}], language="en")[0])
     version = metadata.version("faster-whisper")
     return f"{config.model}, weights checked, faster-whisper {version} on {pipeline.model.model.device}"
+
+
+def _cuts() -> str:
+    from tellvision.vision.shots import transnet
+
+    transnet()
+    return "TransNetV2, weights checked"
 
 
 def _full_text() -> str:

@@ -39,6 +39,9 @@ DEEPEST = 32
 _FLOATS = re.compile(rb"(?:G.{8}){2,}", re.DOTALL)  # the times of a video stand in a row
 _FLOAT_ROWS = np.dtype([("code", "u1"), ("value", ">f8")])
 _FLOAT = Struct(">d")
+_ESCAPE = re.compile(  # another one is a mere backslash, of which Python would warn
+    rb"\\(?:[\\'\"abfnrtvx\n]|[0-3][0-7]{2}|[0-7]{1,2}(?![0-7]))|(\\)"
+)
 _DIGITS = 100  # bytes of a number written in digits; long ones take Python long to read
 _INSTRUCTIONS = {instruction.code: instruction.name for instruction in pickletools.opcodes}
 _PLAIN = "only dict, list, str, int and float are read"
@@ -281,7 +284,8 @@ def _old_text(data: bytes) -> str:
 
 def _quoted(data: bytes) -> str:
     """A str as Python 2 pickled it in text."""
-    return _old_text(codecs.escape_decode(data.strip()[1:-1])[0])
+    data = _ESCAPE.sub(lambda found: b"\\\\" if found[1] else found[0], data.strip()[1:-1])
+    return _old_text(codecs.escape_decode(data)[0])
 
 
 _ACTIONS: dict[bytes, Callable[[_Machine], object]] = {

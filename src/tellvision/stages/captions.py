@@ -7,7 +7,7 @@ The second reading works on the heard videos alone; with nothing to hear there i
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from tellvision.runners import ProgressCallback, Result, no_progress
 from tellvision.stages.advance import Stage, advance, require_share
 from tellvision.stages.videos import files_of, known_of
 from tellvision.stages.workplace import MANY, TOGETHER, Workplace, content_of
-from tellvision.store import Lookup, Row, TableWriter, Wanted, by_item, read_manifest
+from tellvision.store import Lookup, Row, TableWriter, Wanted, by_item, digest, read_manifest
 
 CAPTIONS = pa.schema(
     [
@@ -50,6 +50,7 @@ HEARD = pa.schema(
     ]
 )
 _FILES_GIVE_NOTHING = frozenset({"no_subtitles", "empty_subtitles", "unreadable_subtitles", "implausible_times"})
+_AND_HEARD = "+"  # in a fingerprint, between that of the files and that of what was heard
 _HEARD = "heard"  # detail of a video in the ledger whose captions were heard
 Tell = Callable[[str], AbstractContextManager[ProgressCallback]]
 
@@ -79,10 +80,10 @@ def narrate(at: Workplace, config: CaptionConfig, speech: SpeechConfig, tell: Te
         counts = read_captions(at, config, speech, update)
     if speech.speech != "never":
         with tell("speech") as update:
-            heard = hear(at, speech, update)
-        if heard["items"]:
+            hear(at, speech, update)
+        if (at.folder("speech") / store.MANIFEST).exists():  # also where nothing is heard any more
             with tell("captions") as update:
-                counts = read_captions(at, config, speech, update)
+                counts = read_captions(replace(at, retry=()), config, speech, update)  # they were tried again
     if counts["items"] and counts["skipped"].get("no_subtitles") == counts["items"]:
         raise InputError(
             f"no_subtitles: none of {counts['items']} videos has subtitles beside it: put ID.vtt, ID.en.vtt, "
@@ -117,12 +118,12 @@ def read_captions(
             files = [] if always else _states(file)
             plain = stage.fingerprint(files, durations[file.video_id])
             heard = at.ledger.row(f"speech/{at.name}", file.video_id) if listening else None
-            if heard is not None:
-                said = heard.output or f"{heard.reason}: {heard.detail}"
-                with_heard = stage.fingerprint(files, durations[file.video_id], said)
-                if always or _told_by_no_file(at.ledger.row(stage.name, file.video_id), plain, with_heard):
-                    yield Wanted(file.video_id, with_heard, "heard" + file.to_json())
-                    continue
+            if heard is not None and (
+                always or _told_by_no_file(at.ledger.row(stage.name, file.video_id), plain)
+            ):
+                said = digest(heard.output or f"{heard.reason}: {heard.detail}")
+                yield Wanted(file.video_id, f"{plain}{_AND_HEARD}{said}", "heard" + file.to_json())
+                continue
             yield Wanted(file.video_id, plain, file.to_json())
 
     def payloads(todo: Iterator[Wanted]) -> Iterator[tuple[str, _Narrated]]:
@@ -154,11 +155,13 @@ def read_captions(
     )
 
 
-def _told_by_no_file(row: Row | None, plain: str, with_heard: str) -> bool:
-    """Whether the files that lie there now were found to give nothing."""
+def _told_by_no_file(row: Row | None, plain: str) -> bool:
+    """Whether the files that lie there now were found to give nothing; `plain` is their fingerprint."""
     if row is None:
         return False
-    return row.fingerprint == with_heard or (row.fingerprint == plain and row.reason in _FILES_GIVE_NOTHING)
+    if row.fingerprint.startswith(f"{plain}{_AND_HEARD}"):
+        return True
+    return row.fingerprint == plain and row.reason in _FILES_GIVE_NOTHING
 
 
 def _states(file: VideoFile) -> list[tuple[str, int, int]]:

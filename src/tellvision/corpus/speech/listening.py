@@ -20,13 +20,13 @@ from tellvision.records import Cue, Skip
 if TYPE_CHECKING:
     from faster_whisper.transcribe import Segment
 
-WINDOW = 29.0  # seconds: the recogniser hears 30 at once
+WINDOW = 29.5  # seconds: the recogniser hears 30 at once
 SILENT = 1e-3  # of full scale (-60 dB): sound that is never louder is silence
 _PAUSE = 0.16  # seconds without voice that part two stretches of speech
 _PAD = 0.2  # seconds heard before and after a stretch
 _HOLE = 3.0  # seconds without voice that end a window
 _RUN_UP = 1.0  # seconds carried over where nobody speaks at the end of a piece
-_FULL = 0.6  # of a window's length, from which on it ends at the widest pause
+_FULL = 0.85  # of a window's length, from which on it ends at the widest pause
 _UNSURE = -1.0  # mean log probability of a token: words below it are guessed
 _SURE = -0.4  # and above it are believed although nobody seems to speak
 _DOUBTED = 0.6  # probability that nobody speaks

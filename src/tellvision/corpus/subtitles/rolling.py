@@ -134,11 +134,13 @@ def in_order(said: list[Said], *, cut: bool) -> list[Cue]:
     limits = [line[0] for line in said[1:]] + [max(line[1] for line in said)]
     cues = []
     for (start, end, text, timed), limit in zip(said, limits, strict=True):
-        times = [start, *[time for time, _ in timed]]
-        if times[-1] > limit or times != sorted(times):
-            times = [min(time, limit) for time in itertools.accumulate(times, max)]
-        words = tuple(map(Word, times[1:], [word for _, word in timed]))
-        cues.append(Cue(times[1] if timed else start, max(times[-1], min(end, limit)), text, words))
+        latest, words = start, []
+        for time, word in timed:
+            if time > latest:
+                latest = min(time, limit)
+            words.append(Word(latest, word))
+        begins = words[0].start if words else start
+        cues.append(Cue(begins, max(latest, min(end, limit)), text, tuple(words)))
     return cues
 
 

@@ -2,6 +2,7 @@
 
 Header, NOTE, STYLE and REGION blocks, identifiers, cue settings, tags and entities are
 read and left out; `<00:00:03.600>` inside a line is the time of the word that follows.
+What YouTube writes, which most files of a large collection are, `youtube` reads three times as fast.
 """
 
 from tellvision.corpus.subtitles import blocks, rolling, youtube

@@ -45,7 +45,7 @@ def cues_of(text: str) -> list[Cue] | None:
         return None
     spans = _seconds(rows[::4], _TIMING)
     found = _words_of(rows[2::_ROWS], rows[::_ROWS])
-    shown = _plain(alone)
+    shown = _plain([*alone, " "])
     if spans is None or found is None or shown is None or (spans[:, 1] < spans[:, 0]).any():
         return None
     words, times, edges = found
@@ -55,7 +55,7 @@ def cues_of(text: str) -> list[Cue] | None:
         return None
     timed = tuple(map(Word, times, words))
     cues = []
-    for (a, b), end, limit, again in zip(pairwise(edges), ends, limits, [*shown, " "], strict=False):
+    for (a, b), end, limit, again in zip(pairwise(edges), ends, limits, shown, strict=False):
         line = " ".join(words[a:b])
         if again not in (line, " ") and again.split() != words[a:b]:
             return None
@@ -93,7 +93,7 @@ def _plain(rows: list[str]) -> list[str] | None:
     if "<" in text or ">" in text or "{" in text:
         return None
     plain = unescaped(text).split("\n")
-    return plain if len(plain) == max(len(rows), 1) else None  # a reference may be a line end
+    return plain if len(plain) == len(rows) else None  # a reference may be a line end
 
 
 def _seconds(rows: list[str], shape: str) -> np.ndarray | None:
