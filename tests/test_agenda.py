@@ -231,7 +231,9 @@ def test_pieces_give_what_the_whole_gives(tmp_path_factory, items, at_once):
         write(folder, items)
         whole = store.read_table(folder)
         expected = runs_of_slow(whole)
-        assert {i: [row["number"] for row in rows] for i, rows in expected} == {i: n for i, n in items.items() if n}
+        assert {i: [row["number"] for row in rows] for i, rows in expected} == {
+            i: n for i, n in items.items() if n
+        }
         assert [(item, rows.to_pylist()) for item, rows in by_item(folder)] == expected
         assert list(ids_of(folder)) == [item for item, _ in expected]
         pieces = list(batches(folder))

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 
@@ -12,11 +13,13 @@ import corpus
 from tellvision import cli
 from tellvision.corpus.captions import CaptionConfig
 from tellvision.corpus.collect import subtitles_only
+from tellvision.corpus.speech.config import SpeechConfig
 from tellvision.progress import Progress
-from tellvision.records import InputError
+from tellvision.stages import captions as captions_stage
 from tellvision.stages import clips as clips_stage
 from tellvision.stages import imported
 from tellvision.stages.imported import import_captions
+from tellvision.stages.videos import scan_videos
 from tellvision.stages.workplace import Workplace
 from tellvision.store import Ledger, from_bytes, read_manifest, read_table
 
@@ -163,10 +166,8 @@ def test_again_it_does_nothing(subtitles, take_in, work):
 
 def test_just_what_changed_is_read(subtitles, take_in, work, monkeypatch):
     take_in(subtitles)
-    from tellvision.stages import captions
-
-    read, real = [], captions._captions_of_video
-    monkeypatch.setattr(captions, "_captions_of_video", lambda job: read.append(job.video_id) or real(job))
+    read, real = [], captions_stage._captions_of_video
+    monkeypatch.setattr(captions_stage, "_captions_of_video", lambda job: read.append(job.video_id) or real(job))
     (subtitles / "eggs.en.json3").unlink()
     put(subtitles, "new.vtt")
     (subtitles / "wood" / "eggs.vtt").unlink()
@@ -180,6 +181,8 @@ def test_just_what_changed_is_read(subtitles, take_in, work, monkeypatch):
 
 
 def test_settings_are_the_captions(subtitles, take_in, work):
+    put(subtitles, "eggs.en.json3", corpus.lines(corpus.TEXTS), corpus.json3)  # three lines are too few to tell
+    put(subtitles, "eggs.en.vtt", corpus.lines(corpus.TEXTS))
     take_in(subtitles, CaptionConfig(language="de"))
     assert texts(work)["only_german"] == [text for _, _, text in GERMAN]
     assert texts(work)["eggs"] == [text for _, _, text in GERMAN]  # the English ones are passed over
@@ -213,7 +216,7 @@ def test_a_name_that_is_no_utf8_is_one_line_of_the_table(subtitles, take_in, wor
 
 @pytest.fixture
 def released(tmp_path):
-    """Two videos in every form: path -> whether starts alone are known."""
+    """A folder with two videos in every released form."""
     entries = {"eggs": entry(SAID), "dQw4w9WgXcQ": entry(OTHER)}
     (tmp_path / "caption.json").write_text(json.dumps(entries))
     (tmp_path / "caption.pickle").write_bytes(pickle.dumps(entries))
@@ -378,7 +381,11 @@ def test_another_source_takes_the_place_of_the_first(released, subtitles, take_i
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
-        ("broken.json", '{"a": {"start": [1], "end": [2], "text": ["x"]}, "b": ', r"ends early.*last video read: 'a'"),
+        (
+            "broken.json",
+            '{"a": {"start": [1], "end": [2], "text": ["x"]}, "b": ',
+            r"ends early.*last video read: 'a'",
+        ),
         ("list.json", "[1, 2]", "is none of json, pickle"),
         ("words.txt", "just words", "is none of json, pickle"),
         ("archive.zip", "PK\x03\x04", "is an archive: unpack it first"),
@@ -390,8 +397,6 @@ def test_what_is_no_released_file_is_one_line(tellvision, tmp_path, work, name, 
         (tmp_path / name).write_text(content)
     status, out, err = tellvision("import", tmp_path / name, "--out", work, "--workers", "0")
     assert (status, out) == (1, "")
-    import re
-
     assert re.search(expected, one_line(err))
 
 
@@ -441,14 +446,10 @@ def scanned(tmp_path_factory):
     """(videos, work) of two films whose subtitles were read."""
     folder = tmp_path_factory.mktemp("scanned")
     corpus.make(folder / "videos", 2)
-    from tellvision.corpus.speech.config import SpeechConfig
-    from tellvision.stages.captions import narrate
-    from tellvision.stages.videos import scan_videos
-
     with Ledger(folder / "work") as ledger:
         at = Workplace(work=folder / "work", ledger=ledger)
         scan_videos(at, folder / "videos")
-        narrate(at, CaptionConfig(), SpeechConfig(speech="never"), Progress(quiet=True).stage)
+        captions_stage.narrate(at, CaptionConfig(), SpeechConfig(speech="never"), Progress(quiet=True).stage)
     return folder / "videos", folder / "work"
 
 

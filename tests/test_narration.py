@@ -223,7 +223,9 @@ def test_without_files_and_without_listening_there_is_nothing(house, ears):
     for path in house.videos.glob("*.*t*"):
         if path.suffix != ".mp4":
             path.unlink()
-    with pytest.raises(InputError, match=r"no_subtitles: none of 5 videos .* have them heard with --speech missing"):
+    with pytest.raises(
+        InputError, match=r"no_subtitles: none of 5 videos .* have them heard with --speech missing"
+    ):
         house.narrate(speech="never")
     assert ears.taken() == []
     house.narrate()

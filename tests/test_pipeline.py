@@ -386,6 +386,20 @@ def test_another_setting_makes_anew_what_depends_on_it(place, worked):
     assert set(done(worked)) == {"captions", "index"}  # there are no sounds in it: the same lines came out
 
 
+def test_stop_words_are_an_option_of_what_is_learned_and_of_nothing_that_is_shown(place, worked):
+    videos, work = place
+    before = state(work)
+    run(videos, work, dataclasses.replace(SMALL, text=dataclasses.replace(SMALL.text, drop_stop_words=False)))
+    assert done(worked) == {"train": ["train"], "index": ["index"]}
+    after = state(work)
+    for shown in ("captions", "clips", "pairs", "index"):
+        assert after[shown] == before[shown]
+    assert any("the" in clip["text"].split() for clip in read_table(work / "clips" / "main").to_pylist())
+    model = checkpoint.load(work / "runs" / "main")
+    texts = ["whisk butter with sugar", "whisk the butter with the sugar"]
+    assert not np.array_equal(*model.text.token_ids(texts))
+
+
 def test_other_names_stand_side_by_side(place, worked):
     videos, work = place
     before = state(work)

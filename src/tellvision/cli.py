@@ -70,7 +70,7 @@ def _usage() -> str:
     )
 
 
-def _warn(message: Warning | str, *_: object) -> None:
+def _warn(message: Warning | str, *_: object, **__: object) -> None:
     print(f"tellvision: {' '.join(str(message).split())}", file=sys.stderr)
 
 

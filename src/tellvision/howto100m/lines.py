@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from tellvision.corpus.subtitles import rolling
-from tellvision.corpus.subtitles.blocks import Block, Line, unescaped, visible
+from tellvision.corpus.subtitles.blocks import MOST_CUES, Block, Line, unescaped, visible
 from tellvision.corpus.subtitles.reading import CROWD_SECONDS, MOST_LINES
 from tellvision.records import Cue, Skip
 
@@ -24,9 +24,6 @@ LONGEST_ID = 255
 
 MOST_CHARACTERS = 16 << 20
 """A day of speech has a million; a pickle can say the same long text again in two bytes."""
-
-ROW_CHARACTERS = 8
-"""What a row counts without its text; a pickle can give each window the same long list of nothing."""
 
 MOST_SECONDS = 1e9
 """Times behind it are no times."""
@@ -71,7 +68,7 @@ def cues_of(value: object) -> tuple[list[Cue], dict[str, int]]:
 
     Raises:
         Skip: `unreadable_subtitles` (another form, lists of different lengths, no line with usable
-            times, a thousand lines at once, too much text) or `empty_subtitles` (nothing is said).
+            times, a thousand lines at once, too many lines, too much text) or `empty_subtitles` (nothing is said).
     """
     return cues_of_rows(_rows(value))
 
@@ -114,16 +111,18 @@ def _windows(starts: Sequence[object], ends: Sequence[object], texts: Sequence[o
 def _usable(rows: Iterable[Row], dropped: Counter[str]) -> Iterator[_Said]:
     """The rows that are a time span and a text, the text without characters that nobody sees."""
     characters = 0
-    for start, end, text in rows:
-        characters += ROW_CHARACTERS + (len(text) if isinstance(text, str) else 0)
-        if characters > MOST_CHARACTERS:
-            raise Skip("unreadable_subtitles", f"more than {MOST_CHARACTERS >> 20} million characters")
+    for number, (start, end, text) in enumerate(rows):
+        if number == MOST_CUES:  # a pickle can give each of many windows the same long list
+            raise Skip("unreadable_subtitles", f"more than {MOST_CUES} lines")
         # Types are compared, since True is an int; a NaN is not less than anything.
         if type(start) not in _NUMBERS or type(end) not in _NUMBERS or not 0 <= start <= end < MOST_SECONDS:  # type: ignore[operator]
             dropped[TIMES] += 1
         elif not isinstance(text, str):
             dropped[TEXT] += 1  # tables made with pandas have NaN where nothing is said
         else:
+            characters += len(text)
+            if characters > MOST_CHARACTERS:
+                raise Skip("unreadable_subtitles", f"more than {MOST_CHARACTERS >> 20} million characters")
             if not (text.isascii() and text.isprintable()):  # most are: a pattern takes longer
                 text = visible(text)
             yield float(start), float(end), unescaped(text)  # type: ignore[arg-type]

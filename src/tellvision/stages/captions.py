@@ -27,7 +27,7 @@ from tellvision.stages.videos import files_of, known_of
 from tellvision.stages.workplace import MANY, TOGETHER, Workplace, content_of
 from tellvision.store import Lookup, Row, TableWriter, Wanted, by_item, digest, read_manifest
 
-CAPTIONS = pa.schema(
+CAPTIONS = pa.schema(  # the fields of Caption, in their order
     [
         ("video_id", pa.string()),
         ("number", pa.int32()),
@@ -118,9 +118,7 @@ def read_captions(
             files = [] if always else _states(file)
             plain = stage.fingerprint(files, durations[file.video_id])
             heard = at.ledger.row(f"speech/{at.name}", file.video_id) if listening else None
-            if heard is not None and (
-                always or _told_by_no_file(at.ledger.row(stage.name, file.video_id), plain)
-            ):
+            if heard is not None and (always or _told_by_no_file(at.ledger.row(stage.name, file.video_id), plain)):
                 said = digest(heard.output or f"{heard.reason}: {heard.detail}")
                 yield Wanted(file.video_id, f"{plain}{_AND_HEARD}{said}", "heard" + file.to_json())
                 continue
@@ -133,7 +131,8 @@ def read_captions(
             file = VideoFile.from_json(one.input.removeprefix("heard"))
             said, unheard = None, None
             if with_heard:
-                heard = heard or Lookup((i, store.to_bytes(rows)) for i, rows in by_item(at.folder("speech")))
+                if heard is None:
+                    heard = Lookup((i, store.to_bytes(rows)) for i, rows in by_item(at.folder("speech")))
                 said = heard.get(one.item)
                 row = at.ledger.row(f"speech/{at.name}", one.item)
                 unheard = Skip(row.reason, row.detail) if row and not row.rows else None

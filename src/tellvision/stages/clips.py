@@ -105,7 +105,7 @@ class _Job:
 def _clips_of_video(config: ClipConfig, job: _Job) -> Result[pa.Table]:
     if config.within_shots and job.cuts is None:
         raise Skip("no_shots", "its cuts are not known: its pictures cannot be read")
-    captions = [Caption(**row) for row in store.from_bytes(job.captions).to_pylist()]
+    captions = list(map(Caption, *(column.to_pylist() for column in store.from_bytes(job.captions).columns)))
     clips, dropped = clips_of(captions, job.duration, config, job.cuts)
     if not clips:
         raise Skip("no_clips", ", ".join(f"{n} {reason}" for reason, n in dropped.items()))

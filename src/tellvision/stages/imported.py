@@ -103,8 +103,9 @@ def list_videos(at: Workplace, file: Path, progress: ProgressCallback = no_progr
 
 def _ids(file: Path, progress: ProgressCallback = no_progress) -> Iterator[str]:
     """The videos that a file names; told of the bytes that were read."""
+    found = video_ids(file)  # says so where there is no such file
     size = size_of(file) or 1
-    for video_id, position in video_ids(file):
+    for video_id, position in found:
         progress(min(position, size), size)
         yield video_id
 

@@ -31,8 +31,8 @@ def extract_tracks(
     paths, contents = known_of(at.work, "path"), known_of(at.work, "content")
     if len(paths) and not any(map(paths.get, paths)):
         raise InputError(
-            f"{at.work} holds what is said and no pictures, since captions alone were imported: give the videos to "
-            "`tellvision run VIDEOS --out ANOTHER`"
+            f"{at.work} holds what is said and no pictures, since captions alone were imported: give the videos "
+            "to `tellvision run VIDEOS --out ANOTHER`"
         )
     stage = Stage(
         name=f"features/{at.name}",

@@ -2,6 +2,7 @@
 
 blocks.py    decoding, timing lines and markup of the two text formats
 rolling.py   what rolling captions show two or three times, or for too long, said once
+youtube.py   YouTube's automatic WebVTT, all lines at once
 vtt.py       WebVTT, typed and rolling        srt.py    SubRip
 json3.py     YouTube's own JSON               srv3.py   YouTube's own XML, srv1 and srv2 too
 ttml.py      TTML and DFXP                    paragraphs.py    what the XML formats share
