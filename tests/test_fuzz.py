@@ -45,6 +45,7 @@ FOUND = {
     "controls of latin-1": ("vtt", b"WEBVTT\n\n0:0 --> 0:1\na\x81b\n"),
     "controls by name": ("srt", b"0:0 --> 0:1\na&#x9c;&#129;b\n"),
     "controls in a table": ("csv", b"1,2,a\x8db\xe9\n"),
+    "a long id in an error": ("json", b'{"' + b"\xff" * 200 + b'":1,'),
     "an unknown escape": ("pickle", b"}(S'\\p'\n}u."),
     "an octal escape above 255": ("pickle", b"}(S'\\777\\41'\n}u."),
 }

@@ -543,7 +543,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, file=sys.__stdo
 def test_memory_does_not_grow_with_the_number_of_files(tmp_path, kind):
     said = [(3.0 * i, 3.0 * i + 2.5, corpus.TEXTS[i % 6]) for i in range(60)]
     peaks = []
-    for count in (300, 3000):
+    for count in (1500, 6000):  # with fewer a block of rows would not be full
         source, work = tmp_path / f"{kind}{count}", tmp_path / f"work{count}"
         if kind == "files":
             source.mkdir()

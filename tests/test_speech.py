@@ -199,6 +199,17 @@ def test_where_a_piece_ends(monkeypatch, windows, begins):
     assert len(second[1]) == (70 - begins) * RATE
 
 
+@pytest.mark.parametrize(
+    ("batch", "kept", "begins"),
+    [(1, 4, 50.0), (2, 4, 50.0), (3, 3, 40.0), (4, 4, 50.0), (9, 4, 50.0)],  # the fifth window may go on
+)
+def test_only_full_batches_are_given_where_there_are_more(monkeypatch, batch, kept, begins):
+    made = [Window(start * RATE, (start + 8) * RATE) for start in (10, 20, 30, 40, 50)]
+    monkeypatch.setattr(listening, "windows_of", lambda s: list(made))
+    first, second = pieces([quiet(70)], 60.0, batch)
+    assert (first[2], second[0]) == (made[:kept], begins)
+
+
 def test_no_sound_is_one_empty_piece():
     ((begins, samples, windows),) = pieces([], 60.0)
     assert (begins, len(samples), windows) == (0.0, 0, [])

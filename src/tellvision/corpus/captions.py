@@ -15,7 +15,7 @@ from typing import Literal
 
 from tellvision.corpus import language, sounds
 from tellvision.corpus.sentences import SentenceConfig, sentences_of
-from tellvision.records import Caption, Cue, InputError, Word
+from tellvision.records import Caption, Cue, InputError, Skip, Word
 
 SOURCES = ("typed", "automatic", "translated", "heard")
 """Where a caption's words may come from."""
@@ -47,6 +47,9 @@ uh um erm uhm hmm mm
 
 stop_words: frozenset[str] = frozenset(_STOP_WORDS.split())
 """English words that say how a sentence is built and nothing that could be seen, in lower case."""
+
+MOST_LETTERS = 10_000
+"""Ten minutes of speech have as many: a longer caption is none, and clips that grow would copy it."""
 
 _WORD = re.compile(r"[\w']+")
 _PART = re.compile(r"\S+")
@@ -95,6 +98,9 @@ def captions_of(
         source: where the words come from, one of `SOURCES`.
         config: None for the defaults. Whoever reads the file sees to `language` and `check_times`, with
             `language.check` and `subtitles.check_times`, and may turn to another file of the video.
+
+    Raises:
+        Skip: `unreadable_subtitles`, a caption of more than `MOST_LETTERS` letters.
     """
     config = config or CaptionConfig()
     if source not in SOURCES:
@@ -102,6 +108,9 @@ def captions_of(
     lines = lines_of(cues, config)
     if config.unit == "sentences":
         lines = sentences_of(lines, config.sentences)
+    longest = max((len(line.text) for line in lines), default=0)
+    if longest > MOST_LETTERS:
+        raise Skip("unreadable_subtitles", f"{longest:,} letters in one of its lines: nobody says that")
     return [
         Caption(video_id, number, line.start, line.end, line.text, source) for number, line in enumerate(lines)
     ]

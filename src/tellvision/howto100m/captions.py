@@ -200,7 +200,7 @@ def _opened(path: Path, read: Callable[[BinaryIO], Iterator[_Found]]) -> Iterato
         with path.open("rb") as file:
             for found in read(file):
                 yield found
-                last = ascii(found[0][: lines.LONGEST_ID])
+                last = ascii(found[0][: lines.LONGEST_ID])[: lines.LONGEST_ID + 2]  # and the quotes
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}; last video read: {last}") from None
     except InputError as error:

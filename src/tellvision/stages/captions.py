@@ -175,14 +175,13 @@ def _captions_of_video(job: _Narrated) -> Result[pa.Table]:
             if job.config.check_times:
                 subtitles.check_times(cues, job.duration)
             language.check(cues, job.config.language)
+            dropped = {"bad_times": num_bad} if num_bad else {}
+            note = f"passed over {problem}" if problem else ""
+            if (found := _result(job, cues, subtitles.source_of(path), dropped, note)) is not None:
+                return found
+            raise Skip("empty_subtitles", f"{path.name} says nothing")
         except Skip as skip:
             problem = problem or skip
-            continue
-        dropped = {"bad_times": num_bad} if num_bad else {}
-        note = f"passed over {problem}" if problem else ""
-        if (found := _result(job, cues, subtitles.source_of(path), dropped, note)) is not None:
-            return found
-        problem = problem or Skip("empty_subtitles", f"{path.name} says nothing")
     if job.heard is not None:
         cues = [
             Cue(row["start"], row["end"], row["text"], tuple(map(Word, row["word_starts"], row["words"])))

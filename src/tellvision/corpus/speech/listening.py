@@ -78,7 +78,7 @@ def listen(path: Path, config: SpeechConfig | None = None) -> Heard:
     words: list[HeardWord] = []
     language, probability = config.language, 1.0
     seconds, loudest, voices = 0.0, 0.0, 0
-    for starts, samples, windows in pieces(sound, (config.batch + 1) * 30.0):
+    for starts, samples, windows in pieces(sound, (config.batch + 1) * 30.0, config.batch):
         seconds = starts + len(samples) / RATE
         loudest = max(loudest, float(np.abs(samples).max(initial=0.0)))
         if not windows:
@@ -115,14 +115,17 @@ def _believed(segment: "Segment") -> bool:
     return segment.no_speech_prob <= _DOUBTED or segment.avg_logprob >= _SURE
 
 
-def pieces(blocks: Iterable[np.ndarray], seconds: float) -> Iterator[tuple[float, np.ndarray, list[Window]]]:
+def pieces(
+    blocks: Iterable[np.ndarray], seconds: float, batch: int = 1
+) -> Iterator[tuple[float, np.ndarray, list[Window]]]:
     """Sound cut where nobody speaks, each piece with the windows of speech in it.
 
-    What is carried over to the next piece is less than a window and a hole long.
+    A window that may go on, and those that would not fill a batch, are carried over to the next piece.
 
     Args:
         blocks: (n,) float32 each, at `RATE`.
-        seconds: a piece is cut when it is at least this long; more than `WINDOW` and a hole.
+        seconds: the length of a piece, the last one shorter; more than `WINDOW` and a hole.
+        batch: windows that are recognised together; fewer are given only where a piece has no more.
 
     Returns:
         (seconds where the piece begins, its samples, its windows), in order; the pieces overlap.
@@ -138,8 +141,12 @@ def pieces(blocks: Iterable[np.ndarray], seconds: float) -> Iterator[tuple[float
                 continue
             windows = windows_of(samples)
             cut = size - round(_RUN_UP * RATE)
-            if windows and windows[-1].end + _HOLE * RATE > size:  # it may go on
-                cut = min(cut, windows.pop().start)
+            goes_on = bool(windows) and windows[-1].end + _HOLE * RATE > size
+            closed = len(windows) - goes_on
+            full = closed - closed % batch or closed
+            windows, rest = windows[:full], windows[full:]
+            if rest:
+                cut = min(cut, rest[0].start)
             elif windows:
                 cut = max(cut, windows[-1].end)
             yield begins / RATE, samples, windows

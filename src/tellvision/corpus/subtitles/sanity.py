@@ -17,6 +17,9 @@ MOST_WORDS_PER_SECOND = 12.0
 LEAST_WORDS = 100
 """Words below which a rate says nothing: a card with a paragraph stands for a few seconds in many a file."""
 
+LETTERS_OF_A_WORD = 10
+"""A word has about five."""
+
 SHARE_AT_ONCE = 0.9
 """Share of the words that is looked at, in the middle: a title and a last line may have times of their own."""
 
@@ -59,8 +62,11 @@ def check_times(cues: Sequence[Cue], duration: float | None = None) -> None:
 
 
 def _middle(cues: Sequence[Cue]) -> tuple[int, float]:
-    """Words in the middle cues, and the seconds from the first one's start to the last one's end."""
-    counts = [len(cue.text.split()) for cue in cues]
+    """Words in the middle cues, and the seconds from the first one's start to the last one's end.
+
+    Ten letters and more count as a word, whether or not there is a space among them.
+    """
+    counts = [max(len(cue.text.split()), len(cue.text) // LETTERS_OF_A_WORD) for cue in cues]
     total, before = sum(counts), 0
     margin = (1 - SHARE_AT_ONCE) / 2 * total
     first, last, words = 0, len(cues) - 1, total
