@@ -139,7 +139,7 @@ def cut(folder: Path, work: Path, workers: int) -> dict[str, float]:
     for words in (["import", str(folder), "--out", str(work)], ["clips", str(work)]):
         call = [sys.executable, "-m", "tellvision", *words, "--workers", str(workers)]
         began = time.perf_counter()
-        process = subprocess.Popen(call, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:

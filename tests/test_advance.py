@@ -31,7 +31,7 @@ class Room:
     def __init__(self, work):
         self.work, self.worked_on = work, []
 
-    def advance(self, numbers, *, function=vector, config=None, workers=0, commit_every=1, inputs=None, retry=()):
+    def advance(self, numbers, *, function=vector, config=None, workers=0, commit_every=1, inputs=None, **options):
         stage = Stage(
             name="vectors/main", config=config or {"dim": 4}, inputs=inputs or {}, commit_every=commit_every
         )
@@ -43,7 +43,7 @@ class Room:
                     self.worked_on.append(one.item)
                     yield one.item, numbers[one.item]
 
-            counts = advance(
+            self.counts = advance(
                 stage,
                 self.work,
                 ledger,
@@ -52,10 +52,10 @@ class Room:
                 payloads=payloads,
                 function=function,
                 workers=workers,
-                retry=retry,
                 progress=lambda done, total: self.progress.append((done, total)),
+                **options,
             )
-            assert counts["items"] == len(numbers)
+            assert self.counts["items"] == len(numbers)
             return ledger.rows(stage.name)
 
     @property
@@ -234,6 +234,13 @@ def test_skips_are_tried_again_where_asked(room):
         assert room.worked_on == tried
     room.advance(NUMBERS, retry=("negative",), function=mended)
     assert room.values() == expected(NUMBERS | {"c": 3})
+
+
+def test_what_was_left_out_before_is_counted_too(room):
+    for _ in range(2):  # worked on, then found done
+        room.advance(NUMBERS, dropped={"bad_id": 2})
+        assert room.counts["dropped"] == {"bad_id": 2}
+        assert room.manifest["counts"]["dropped"] == {"bad_id": 2}
 
 
 def test_workers_give_the_same_stage(room):

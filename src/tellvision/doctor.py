@@ -98,7 +98,7 @@ def finding_of(check: Check) -> Finding:
     except Exception as error:  # a broken library raises anything, and to hear of it is why one asks
         said = " ".join(str(error).split()) or type(error).__name__
         # Where the room that loads it names the line itself, that is the one to type.
-        line = re.search(r"pip install .*", said)
+        line = re.search(r"pip install [^,]*", said)
         detail = said[: line.start()].rstrip(" :") if line else said
         fix = line[0] if line else check.fix
         return Finding(name=check.name, ok=False, detail=detail, fix=fix, optional=check.optional)

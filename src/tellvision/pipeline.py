@@ -12,7 +12,7 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -91,7 +91,7 @@ def run(
             max_skipped=recipe.max_skipped,
             retry=retry,
         )
-        _check_retry(retry, {row.reason for row in skipped(ledger, name).values()})
+        at.require_retry()
         with tell.stage("videos") as update:
             scan_videos(at, videos, update)
         narrate(at, recipe.captions, recipe.speech, tell.stage)
@@ -120,13 +120,6 @@ def run(
         "search_by": found["config"]["search_by"],
         "why": found["config"]["why"],
     }
-
-
-def _check_retry(retry: Collection[str], reasons: set[str]) -> None:
-    unknown = sorted(set(retry) - reasons - {"all"})
-    if unknown:
-        there = f"here there are {', '.join(sorted(reasons))}" if reasons else "nothing was skipped here"
-        raise InputError(f"--retry {unknown[0]}: no video was skipped for that, {there}")
 
 
 def learn(

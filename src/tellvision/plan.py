@@ -1,6 +1,10 @@
-"""What `run` would do: how many videos are new or changed, how long it takes, how much disk."""
+"""What `run` would do: how many videos are new or changed, how long it takes, how much disk.
 
-from collections.abc import Mapping
+Reads the folder, the headers of a few files and the ledger. What is inside a subtitle file shows only in
+the run: a video whose files turn out to say nothing is listened to as well.
+"""
+
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +16,7 @@ from tellvision.vision.extractors import find as find_extractor
 
 PROBED = 50  # videos that are opened to learn their length
 STEPS_PER_SECOND = 70.0  # that one process decodes and extracts (docs/log.md)
+TIMES_REAL_TIME = 6.0  # that one process listens
 PAIRS_PER_STEP = 0.4  # clips per second of narration
 
 
@@ -19,40 +24,56 @@ def plan(videos: Path, work: Path, recipe: Recipe, *, name: str = "main", worker
     """What there is to do for the folder `videos` in `work`. Writes nothing.
 
     Returns:
-        `videos` found, `no_subtitles` among them, `to_extract` (new or changed), `video_seconds` of those,
-        and estimates of `seconds` and `bytes` from the headers of some files and from the speed of the
-        backbone on a machine like the one in docs/log.md.
+        `videos` found, `no_subtitles` among them, `to_hear` (new or changed videos that are listened to) and
+        `seconds_to_hear` of them, `to_extract` (new or changed, those that are listened to among them),
+        `video_seconds` of those, and estimates of `seconds` and `bytes` from the headers of some files and from
+        the speed of the backbone and the recogniser on a machine like the one in docs/log.md.
     """
     files = list(scan(videos))
-    seen, extracted = peek(work, "videos"), peek(work, f"features/{name}")
-    narrated = [file for file in files if file.subtitles]
-    unknown = [
-        file
-        for file in narrated
-        if file.video_id not in extracted or seen[file.video_id].fingerprint != video_fingerprint(videos, file)
-    ]
-    there = _contents(work, set(extracted))  # a video that was renamed or moved keeps its track
-    fresh = [file for file in unknown if not there or _content(file) not in there]
-    sample = [describe(file) for file in fresh[:: max(1, len(fresh) // PROBED)]]
-    durations = [result.output["duration"][0].as_py() for result in sample if result.skip is None]
-    seconds = len(fresh) * sum(durations) / len(sample) if sample else 0.0
+    seen, extracted, heard = (peek(work, stage) for stage in ("videos", f"features/{name}", f"speech/{name}"))
+    unchanged = {
+        file.video_id
+        for file in files
+        if file.video_id in seen and seen[file.video_id].fingerprint == video_fingerprint(videos, file)
+    }
+    when = recipe.speech.when
+    told = [file for file in files if file.subtitles and when != "always"]
+    listened = [file for file in files if when == "always" or (when == "missing" and not file.subtitles)]
+    silent = {video_id for video_id, row in heard.items() if row.status == "skipped"}
+    to_hear = _new(listened, set(heard), unchanged, work)
+    fresh = _new(told, set(extracted), unchanged, work)
+    fresh += _new(listened, set(extracted) | silent, unchanged, work)
+    seconds, seconds_to_hear = _seconds(fresh), _seconds(to_hear)
     extractor = find_extractor(recipe.features.backbone)
     steps = seconds * extractor.fps
+    work_seconds = steps / STEPS_PER_SECOND + seconds_to_hear / TIMES_REAL_TIME
     return {
         "videos": len(files),
-        "no_subtitles": len(files) - len(narrated),
+        "no_subtitles": sum(not file.subtitles for file in files),
+        "to_hear": len(to_hear),
+        "seconds_to_hear": round(seconds_to_hear),
         "to_extract": len(fresh),
         "video_seconds": round(seconds),
-        "seconds": round(steps / (STEPS_PER_SECOND * max(1, workers))),
+        "seconds": round(work_seconds / max(1, workers)),
         "bytes": round(steps * extractor.dim * 2 * (1 + PAIRS_PER_STEP)),
     }
 
 
-def _contents(work: Path, extracted: set[str]) -> set[str]:
-    if not extracted:
-        return set()
+def _seconds(files: Sequence[VideoFile]) -> float:
+    """How long the videos last together, from the headers of a few."""
+    sample = [describe(file) for file in files[:: max(1, len(files) // PROBED)]]
+    durations = [result.output["duration"][0].as_py() for result in sample if result.skip is None]
+    return len(files) * sum(durations) / len(sample) if sample else 0.0
+
+
+def _new(files: Sequence[VideoFile], done: set[str], unchanged: set[str], work: Path) -> list[VideoFile]:
+    """The files whose content is not that of a video that is `done`: a renamed or moved one is not new."""
+    unknown = [file for file in files if file.video_id not in done or file.video_id not in unchanged]
+    if not unknown or not done:
+        return unknown
     table = read_table(work / "videos", ["id", "content"])
-    return {row["content"] for row in table.to_pylist() if row["id"] in extracted}
+    there = {row["content"] for row in table.to_pylist() if row["id"] in done}
+    return [file for file in unknown if _content(file) not in there]
 
 
 def _content(file: VideoFile) -> str:
@@ -63,11 +84,14 @@ def spoken(planned: Mapping[str, Any]) -> str:
     """A plan for a reader."""
     parts = [
         f"{planned['videos']} videos, {planned['no_subtitles']} without subtitles",
-        f"{planned['to_extract']} to extract, {planned['video_seconds'] / 3600:.1f} h",
+        f"{planned['to_hear']} to listen to, {_time(planned['seconds_to_hear'])}",
+        f"{planned['to_extract']} to extract, {_time(planned['video_seconds'])}",
         f"about {_time(planned['seconds'])} and {planned['bytes'] / 1e6:.0f} MB, start and training not counted",
     ]
     return "; ".join(parts)
 
 
 def _time(seconds: float) -> str:
+    if seconds >= 7200:
+        return f"{seconds / 3600:.1f} h"
     return f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"

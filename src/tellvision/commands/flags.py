@@ -1,7 +1,8 @@
 """Flags that several commands share; the work folder they open; how they answer."""
 
 import os
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from json import dumps
 from pathlib import Path
@@ -36,7 +37,20 @@ def at_work(work: Path, name: str, **options: Any) -> Iterator[Any]:
     if not (work / LEDGER).exists():
         raise InputError(f"{work} is no work folder: begin with `tellvision run VIDEOS --out {work}`")
     with Ledger(work) as ledger:
-        yield Workplace(work=work, ledger=ledger, name=name, **options)
+        at = Workplace(work=work, ledger=ledger, name=name, **options)
+        at.require_retry()
+        yield at
+
+
+def warn_of_idle(why: str, given: Mapping[str, bool]) -> None:
+    """Say in one line which flags that were given have no effect.
+
+    Args:
+        why: `with --released` and so on.
+        given: each flag, and whether it was given.
+    """
+    if idle := [flag for flag, is_given in given.items() if is_given]:
+        warnings.warn(f"no effect {why}: {', '.join(idle)}", stacklevel=3)
 
 
 def say(value: Any, as_json: bool, text: str) -> None:

@@ -8,12 +8,13 @@ from urllib.parse import quote
 
 import tyro
 
-from tellvision.commands.flags import WORKERS, Retry, Work, at_work, require_work, say
+from tellvision.commands.flags import WORKERS, Retry, Work, at_work, require_work, say, warn_of_idle
 from tellvision.corpus.captions import CaptionConfig
 from tellvision.corpus.clips import ClipConfig
 from tellvision.corpus.speech.config import SpeechConfig
 from tellvision.progress import Progress
 
+LONGEST = 200  # letters of a page's name before it is cut; a file system takes 255 with what comes behind
 Source = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
 CaptionSettings = Annotated[CaptionConfig, tyro.conf.arg(name="")]
 ClipSettings = Annotated[ClipConfig, tyro.conf.arg(name="")]
@@ -47,6 +48,7 @@ def import_(
 
     with Ledger(out) as ledger:
         at = Workplace(work=out, ledger=ledger, name=name, workers=workers, max_skipped=max_skipped, retry=retry)
+        at.require_retry()
         import_captions(at, source, settings, Progress().stage)
 
 
@@ -78,8 +80,8 @@ def captions(
 
     with at_work(work, name, workers=workers, max_skipped=max_skipped, retry=retry) as at:
         if released:
-            with Progress().stage("captions") as update:
-                read_released(at, released, settings, update)
+            warn_of_idle("with --released", {"--speech": speech != SpeechConfig()})
+            read_released(at, released, settings, Progress().stage)
         else:
             narrate(at, settings, speech, Progress().stage)
 
@@ -94,6 +96,7 @@ def clips(
     name: str = "main",
     workers: int = WORKERS,
     max_skipped: float = 0.9,
+    retry: Retry = (),
     json: bool = False,
     settings: ClipSettings = ClipConfig(),  # noqa: B008
 ) -> None:
@@ -101,23 +104,29 @@ def clips(
 
     Args:
         work: work folder with captions.
-        show: print what is said in this video and the clips that it was paired with; cuts nothing.
+        show: print what is said in this video and the clips that it was paired with; cuts nothing. An id that
+            begins with two dashes is told as --show=ID.
         html: with --show: write it as a page of film strips with the captions under the pictures.
         start: with --html: seconds from which on.
         to: with --html: seconds up to which.
         name: of the artefact.
         workers: processes.
         max_skipped: share of the videos that may be skipped.
+        retry: reasons of skips that are tried again; all for every one.
         json: print the pairing, or what the clips are like beside those of the paper, as JSON.
         settings: how clips are cut.
     """
     if show is not None:
+        cutting = {"how clips are cut": settings != ClipConfig(), "--retry": bool(retry)}
+        warn_of_idle("with --show, which cuts nothing", cutting)
+        warn_of_idle("without --html", {"--from": not html and start != 0, "--to": not html and to is not None})
         _show(work, name, show, html, json, (start, to))
         return
+    warn_of_idle("without --show", {"--html": html, "--from": start != 0, "--to": to is not None})
     from tellvision.report.statistics import as_text, statistics
     from tellvision.stages.clips import cut_clips
 
-    with at_work(work, name, workers=workers, max_skipped=max_skipped) as at:
+    with at_work(work, name, workers=workers, max_skipped=max_skipped, retry=retry) as at:
         if settings.within_shots:
             from tellvision.stages.shots import find_shots
 
@@ -129,6 +138,14 @@ def clips(
     say(found, json, as_text(found))
 
 
+def _page_of(video_id: str, name: str) -> str:
+    """Names the page of a video: `pairing-ID`, `pairing-ID@NAME` beside it, of a length that any disk takes."""
+    from tellvision.store import digest
+
+    page = f"pairing-{quote(video_id, safe='')}" + ("" if name == "main" else f"@{quote(name, safe='')}")
+    return page if len(page) <= LONGEST else f"{page[:LONGEST]}@@{digest(page)}"
+
+
 def _show(work: Path, name: str, video_id: str, html: bool, json: bool, span: tuple[float, float | None]) -> None:
     from tellvision.report import pairing as pairings
     from tellvision.report.filmstrip import write_html
@@ -137,7 +154,7 @@ def _show(work: Path, name: str, video_id: str, html: bool, json: bool, span: tu
     require_work(work)
     found = pairings.pairing(work, name, video_id)
     if html:
-        path = work / f"pairing-{quote(video_id, safe='')}.html"
+        path = work / f"{_page_of(found.video_id, name)}.html"
         write_html(found, path, *span)
         say({"page": str(path)}, json, str(path))
         return

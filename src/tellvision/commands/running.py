@@ -33,12 +33,12 @@ def run(
 
     Args:
         videos: folder of videos (mp4, mkv, webm, avi, mov, m4v) with subtitles beside them
-            (ID.vtt, ID.en.vtt, ID.srt, ID.json3).
+            (ID.vtt, ID.en.vtt, ID.srt, ID.json3 ...); videos without are listened to, see --speech.
         out: work folder, new or of an earlier run.
         held_out: text file with a video id per line, kept out of training to measure on.
         model: a checkpoint to search with beside what is learned from these videos.
         name: of the artefacts.
-        workers: processes that extract features.
+        workers: processes that read subtitles, listen and extract features.
         retry: reasons of skips that are tried again, such as unreadable_video; all for every one.
         dry_run: tell what would be done, how long it takes and how much disk, and do nothing.
         json: print the result as JSON, the last line.

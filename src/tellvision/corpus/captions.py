@@ -7,6 +7,7 @@ goes through `without_stop_words` (paper section 3.2: common English stop words 
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -85,7 +86,11 @@ class CaptionConfig:
 
 
 def captions_of(
-    video_id: str, cues: Iterable[Cue], source: str, config: CaptionConfig | None = None
+    video_id: str,
+    cues: Iterable[Cue],
+    source: str,
+    config: CaptionConfig | None = None,
+    dropped: Counter[str] | None = None,
 ) -> list[Caption]:
     """What is said in a video, line by line or by sentences: sorted by start, numbered from 0.
 
@@ -98,6 +103,8 @@ def captions_of(
         source: where the words come from, one of `SOURCES`.
         config: None for the defaults. Whoever reads the file sees to `language` and `check_times`, with
             `language.check` and `subtitles.check_times`, and may turn to another file of the video.
+        dropped: takes in how many cues left no line of their own, by reason: `bad_times`, `sounds` (no word
+            is said), `repeats` (a line shown again).
 
     Raises:
         Skip: `unreadable_subtitles`, a caption of more than `MOST_LETTERS` letters.
@@ -105,7 +112,7 @@ def captions_of(
     config = config or CaptionConfig()
     if source not in SOURCES:
         raise ValueError(f"source={source!r} is none of {', '.join(SOURCES)}")
-    lines = lines_of(cues, config)
+    lines = lines_of(cues, config, dropped)
     if config.unit == "sentences":
         lines = sentences_of(lines, config.sentences)
     longest = max((len(line.text) for line in lines), default=0)
@@ -116,26 +123,33 @@ def captions_of(
     ]
 
 
-def lines_of(cues: Iterable[Cue], config: CaptionConfig) -> list[Cue]:
+def lines_of(cues: Iterable[Cue], config: CaptionConfig, dropped: Counter[str] | None = None) -> list[Cue]:
     """The cues that say something, once each, in order, without sounds.
 
-    Words keep their times if `config` makes sentences of them.
+    Words keep their times if `config` makes sentences of them. `dropped` as for `captions_of`.
     """
+    dropped = Counter() if dropped is None else dropped
     lines: list[Cue] = []
     latest: dict[str, int] = {}  # a text -> its last line
-    usable = [cue for cue in cues if 0 <= cue.start <= cue.end < math.inf]
+    given = list(cues)
+    usable = [cue for cue in given if 0 <= cue.start <= cue.end < math.inf]
+    num_silent, num_repeats = 0, 0
     for cue in sorted(usable, key=attrgetter("start", "end")):
         line = _cleaned(cue, config)
         if not _WORD.search(line.text):
+            num_silent += 1
             continue
         # Word times tell that a line was said anew, as automatic captions tell it: "uh", "uh".
         before = None if cue.words else latest.get(line.text)
         if before is not None and line.start <= lines[before].end + config.repeat_gap:
             shown = lines[before]
             lines[before] = Cue(shown.start, max(shown.end, line.end), shown.text, shown.words)
+            num_repeats += 1
         else:
             latest[line.text] = len(lines)
             lines.append(line)
+    counts = {"bad_times": len(given) - len(usable), "sounds": num_silent, "repeats": num_repeats}
+    dropped.update({reason: count for reason, count in counts.items() if count})
     return lines
 
 

@@ -11,6 +11,7 @@ recognised per video: see `lines`.
 """
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -71,17 +72,27 @@ def read_captions(path: str | Path, kind: str | None = None) -> Iterator[Narrati
     return map(_narration, _entries(Path(path), kind))
 
 
-def video_ids(path: str | Path, kind: str | None = None) -> Iterator[tuple[str, int]]:
+def video_ids(
+    path: str | Path, kind: str | None = None, dropped: Counter[str] | None = None
+) -> Iterator[tuple[str, int]]:
     """The ids of `read_captions` that can name a video, each with the bytes read so far; far quicker, as
-    no line is looked at. Arguments and errors as there.
+    no line is looked at.
+
+    Args:
+        path: as for `read_captions`, and so are errors.
+        kind: as there.
+        dropped: takes in, while ids are read, how many cannot name a video, as `bad_video_id`.
     """
-    return ((video_id, position) for video_id, _, position in _entries(Path(path), kind) if _names(video_id))
+    counted = Counter() if dropped is None else dropped
+    entries = _entries(Path(path), kind)
+    return ((video_id, position) for video_id, _, position in entries if _names(video_id, counted))
 
 
-def _names(video_id: str) -> bool:
+def _names(video_id: str, dropped: Counter[str]) -> bool:
     try:
         lines.check_id(video_id)
-    except Skip:
+    except Skip as skip:
+        dropped[skip.reason] += 1
         return False
     return True
 

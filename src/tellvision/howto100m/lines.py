@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from tellvision.corpus.subtitles import rolling
 from tellvision.corpus.subtitles.blocks import MOST_CUES, Block, Line, unescaped, visible
-from tellvision.corpus.subtitles.reading import CROWD_SECONDS, MOST_LINES
+from tellvision.corpus.subtitles.sanity import check_crowd
 from tellvision.records import Cue, Skip
 
 LONGEST_ID = 255
@@ -82,9 +82,7 @@ def cues_of_rows(rows: Iterable[Row]) -> tuple[list[Cue], dict[str, int]]:
         raise Skip("unreadable_subtitles", f"none of {sum(dropped.values())} lines has usable times")
     if not cues:
         raise Skip("empty_subtitles", f"no text in {sum(dropped.values()) or 'no'} lines")
-    for cue, later in zip(cues, cues[MOST_LINES:], strict=False):
-        if later.start - cue.start < CROWD_SECONDS:
-            raise Skip("unreadable_subtitles", f"{MOST_LINES} lines begin at {cue.start} s")
+    check_crowd(cues)
     return cues, dict(dropped)
 
 

@@ -18,7 +18,7 @@ from tellvision.store import atomic_write, digest
 
 REPORT = "report.html"
 FIGURES = "report.json"
-LAYOUT = 2  # to be raised when the page changes, so that reports are made again
+LAYOUT = 3  # to be raised when the page changes, so that reports are made again
 _HEAD = 1024  # bytes of the file that surely hold the name of what it was made from
 
 

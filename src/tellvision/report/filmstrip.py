@@ -13,7 +13,7 @@ from pathlib import Path
 from tellvision.records import Caption, Clip, InputError, Skip
 from tellvision.report.markup import clock, count, document, moment, said, table
 from tellvision.report.pairing import Pair, Pairing
-from tellvision.report.reasons import UNITS, in_words, reason
+from tellvision.report.reasons import in_words, reason, unit
 from tellvision.report.strips import MOST, SIDE, Strips, moments, rate_for, strips
 from tellvision.store import atomic_write
 
@@ -179,7 +179,7 @@ def _left(pairing: Pairing) -> str:
     ]
     texts = f'<div class="texts">{table(["line", "time", "why", "what is said"], rows)}</div>\n' if rows else ""
     numbers = [
-        (reason(name), UNITS.get(stage, stage), count(number))
+        (reason(name), unit(stage, name), count(number))
         for stage, reasons in pairing.counted.items()
         for name, number in reasons.items()
     ]

@@ -100,8 +100,10 @@ def videos(number: int) -> str:
     return f"{count(number)} video{'' if number == 1 else 's'}"
 
 
-def hours(number: float) -> str:
-    """0.66, 6.6, 666: as many digits as mean something."""
+def hours(number: float | None) -> str:
+    """0.66, 6.6, 666: as many digits as mean something, or a dash for what is not known."""
+    if number is None:
+        return "–"
     return count(number) if number >= 100 else f"{number:.1f}" if number >= 1 else f"{number:.2f}"
 
 

@@ -13,7 +13,7 @@ from tellvision.report.facts import Facts, Loss, Run
 from tellvision.report.markup import bar, count, document, figure, hours, mean, rank, said, share, table, videos
 from tellvision.report.pictures import Question, Still
 from tellvision.report.plots import histogram, loss_curve
-from tellvision.report.reasons import SOURCES, UNITS, reason
+from tellvision.report.reasons import SOURCES, reason, unit
 
 SIZES = {  # of the corpus: what each is called, and how it is written
     "videos": ("videos", count),
@@ -90,9 +90,7 @@ def _went_in(facts: Facts) -> str:
         (label, shown(here[key]), _middle_half(here["quartiles"].get(key)), shown(paper[key]))
         for key, (label, shown) in SIZES.items()
     ]
-    languages = here["languages"] if len(here["languages"]) > 1 else {}
     shares = _shares("Where the words come from", {SOURCES.get(k, k): n for k, n in here["sources"].items()})
-    shares += _shares("Languages", languages)
     return f"""<div class="pair"><div>
 {table(["", "here", "middle half", "HowTo100M"], rows)}
 <p class="note">Videos with clips; beside them the corpus of the paper (Miech et al. 2019, section 3). There a clip
@@ -129,7 +127,7 @@ def _left_out(facts: Facts) -> str:
     said = f"<p>Of {videos(facts.found)} {count(lost) if lost else 'none'} had to be left out.</p>\n"
     said += "\n".join(_loss(loss, facts.found) for loss in facts.lost)
     rows = [
-        (reason(name), UNITS.get(stage, stage), count(number))
+        (reason(name), unit(stage, name), count(number))
         for stage, reasons in facts.statistics["dropped"].items()
         for name, number in sorted(reasons.items())
     ]

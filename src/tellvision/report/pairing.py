@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from tellvision.corpus.captions import words_of
 from tellvision.records import Caption, Clip, InputError
 from tellvision.report.markup import count, moment
-from tellvision.store import TABLE, Row, peek, read_manifest
+from tellvision.store import MANIFEST, TABLE, Row, peek, read_manifest
 
 WAY = ("videos", "captions", "clips")  # of a video, up to its clips
 NEAR = 3  # ids that are named in place of an unknown one
@@ -68,7 +68,8 @@ class Pairing:
         counted: stage -> reason -> how many were dropped on the way.
         left_out: why a stage could not use the video, in one line; empty where all could.
         notes: what was odd about it in a stage that could.
-        cuts: seconds at which the picture changes to another shot, rising; empty where not looked for.
+        cuts: seconds at which the picture changes to another shot, rising; empty unless the clips were cut
+            within these shots.
     """
 
     video_id: str
@@ -119,6 +120,9 @@ def pairing(work: Path, name: str, video_id: str) -> Pairing:
     video_id = video_id.encode("utf-8", "replace").decode()  # no table holds what is no UTF-8
     captions, clips = work / "captions" / name, work / "clips" / name
     read_manifest(work / "videos")
+    if not (clips / MANIFEST).exists():
+        named = "" if name == "main" else f" --name {name}"
+        raise InputError(f"{clips} is not finished: run `tellvision clips {work}{named}` first")
     cut = read_manifest(clips)
     if cut["inputs"].get("captions") != read_manifest(captions)["hash"]:
         raise InputError(f"captions changed since clips was made: run `tellvision clips {work}` first")
@@ -147,7 +151,7 @@ def pairing(work: Path, name: str, video_id: str) -> Pairing:
         counted=counted,
         left_out=next((_said(row) for row in history.values() if row.status == "skipped"), ""),
         notes=[f"{stage}: {row.detail}" for stage, row in history.items() if row.status == "done" and row.detail],
-        cuts=_cuts(work / "shots" / name, video_id),
+        cuts=_cuts(work / "shots" / name, video_id, cut["inputs"].get("shots")),
     )
 
 
@@ -308,9 +312,9 @@ def _dropped(
     return found
 
 
-def _cuts(folder: Path, video_id: str) -> list[float]:
-    """The cuts of a video, where shots were looked for: column `cut` of the table `shots`."""
-    if not (folder / TABLE).exists():
+def _cuts(folder: Path, video_id: str, wanted: str | None) -> list[float]:
+    """The cuts of a video in the table `shots`, where its manifest has the hash that the clips were made from."""
+    if wanted is None or not (folder / MANIFEST).exists() or read_manifest(folder)["hash"] != wanted:
         return []
     return sorted(row["cut"] for row in _rows(folder, "video_id", video_id) if row["cut"] is not None)
 

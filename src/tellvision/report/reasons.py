@@ -26,9 +26,12 @@ REASONS = {
     # lines, captions and clips
     "bad_times": "a time that is negative, reversed or no number",
     "bad_text": "a text that is none",
+    "sounds": "nothing but sounds in it",
+    "repeats": "a line that was shown again",
     "after_end": "said after the video has ended",
     "before_start": "said before the video begins, once it was moved",
     "no_words": "nothing that is a word",
+    "empty_windows": "nothing is said in it",
     "too_short": "too little of it in one shot",
     "overlaps": "shows what the clip before it shows",
 }
@@ -38,13 +41,18 @@ SOURCES = {
     "translated": "translated automatically",
     "heard": "heard by speech recognition here",
 }
-UNITS = {"captions": "lines", "clips": "captions", "pairs": "clips"}
-"""What each stage drops."""
+_UNITS = {"captions": "lines", "clips": "clips", "pairs": "clips"}
+_UNITS_BY_REASON = {"after_end": "captions", "before_start": "captions", "empty_windows": "windows"}
 
 
 def in_words(reason: str) -> str:
     """The reason as a reader wants it; what has no words here is spelt with spaces."""
     return REASONS.get(reason, reason.replace("_", " "))
+
+
+def unit(stage: str, name: str) -> str:
+    """What a stage drops for a reason, in the plural: lines, captions, windows or clips."""
+    return _UNITS_BY_REASON.get(name, _UNITS.get(stage, stage))
 
 
 def reason(name: str) -> str:

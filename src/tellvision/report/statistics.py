@@ -7,7 +7,7 @@ what is counted are tallies of fixed size, so memory does not grow with the corp
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tellvision.corpus.captions import without_stop_words
-from tellvision.store import MANIFEST, TABLE, Lookup, by_item, read_manifest
+from tellvision.store import MANIFEST, TABLE, Lookup, batches, by_item, read_manifest
 
 PAPER = {
     "videos": 1_220_000,
@@ -31,11 +31,10 @@ PAPER = {
 }
 """HowTo100M; its clips are as long as their lines, its captions are counted without stop words."""
 
-STAGES = ("speech", "captions", "clips", "features", "pairs")
-"""Where videos may be left out, after `videos` itself; a stage that has not run counts none."""
+STAGES = ("speech", "captions", "shots", "clips", "features", "pairs")
+"""Where videos may be left out, after `videos` itself."""
 
 SAMPLED = 20_000  # captions whose words are counted
-BATCH = 1 << 17  # rows of a table in memory
 
 
 class Tally:
@@ -85,10 +84,10 @@ def statistics(work: Path, name: str = "main") -> dict[str, Any]:
     Returns:
         `videos` (with clips), `hours`, `captions`, `clips` and the means `minutes_per_video`,
         `clips_per_video`, `seconds_per_clip`, `words_per_caption` (stop words left out, over an even sample
-        of `SAMPLED`), None where there is nothing to count; `paper`: the same of HowTo100M; `quartiles` of
-        each mean; `histograms` of clip lengths and words; `found`: videos looked at; `sources` and
-        `languages`: captions of each (none where it is not known); `skipped`: stage -> reason -> videos;
-        `dropped`: stage -> reason -> lines, captions or clips.
+        of `SAMPLED`), hours and means None where nothing is known; `paper`: the same of HowTo100M; `quartiles` of
+        each mean; `histograms` of clip lengths and words; `found`: videos looked at; `sources`: captions of
+        each; `skipped`: stage -> reason -> videos; `dropped`: stage -> reason -> lines, captions, windows or
+        clips (`reasons.unit`).
 
     Raises:
         InputError: the clips are not finished.
@@ -107,7 +106,7 @@ def statistics(work: Path, name: str = "main") -> dict[str, Any]:
         "name": name,
         "found": manifests["videos"]["counts"]["items"],
         "videos": len(per_video),
-        "hours": (minutes.mean or 0.0) * len(minutes) / 60,
+        "hours": None if minutes.mean is None else minutes.mean * len(minutes) / 60,
         "captions": pq.read_metadata(captions / TABLE).num_rows,
         "clips": len(lengths),
         **{key: tally.mean for key, tally in tallies.items()},
@@ -116,8 +115,7 @@ def statistics(work: Path, name: str = "main") -> dict[str, Any]:
             "seconds_per_clip": lengths.histogram(0.5, 20),
             "words_per_caption": words.histogram(1, 20),
         },
-        "sources": _shares(captions, "source"),
-        "languages": _shares(captions, "language"),
+        "sources": _sources(captions),
         "skipped": {stage: one["counts"].get("skipped", {}) for stage, one in manifests.items()},
         "dropped": {stage: one["counts"].get("dropped", {}) for stage, one in manifests.items()},
         "paper": PAPER,
@@ -157,11 +155,16 @@ def _number(value: float | None) -> str:
 
 
 def _manifests(work: Path, name: str) -> dict[str, dict[str, Any]]:
-    """Of the stages that have run; videos, captions and clips have to."""
+    """Of the stages that have run; videos, captions and clips have to.
+
+    Speech and shots that these captions and clips were not made with are left out.
+    """
+    captions, clips = (read_manifest(work / stage / name) for stage in ("captions", "clips"))
+    unused = {"speech": "speech" not in captions["inputs"], "shots": "shots" not in clips["inputs"]}
     found = {"videos": read_manifest(work / "videos")}
     for stage in STAGES:
         folder = work / stage / name
-        if stage in ("captions", "clips") or (folder / MANIFEST).exists():
+        if (folder / MANIFEST).exists() and not unused.get(stage):
             found[stage] = read_manifest(folder)
     return found
 
@@ -169,7 +172,7 @@ def _manifests(work: Path, name: str) -> dict[str, dict[str, Any]]:
 def _videos(videos: Path, clips: Path) -> tuple[Tally, Tally]:
     """Minutes and clips of each video that has clips; a duration that is not known is not counted."""
     durations = Lookup()
-    for batch in _batches(videos, ["id", "duration"]):
+    for batch in batches(videos, ["id", "duration"]):
         known = zip(batch["id"].to_pylist(), batch["duration"].to_pylist(), strict=True)
         durations.update((video, seconds) for video, seconds in known if seconds)
     minutes, per_video = Tally(0.1, 6000), Tally(1, 100_000)
@@ -184,7 +187,7 @@ def _videos(videos: Path, clips: Path) -> tuple[Tally, Tally]:
 def _lengths(clips: Path) -> Tally:
     """Seconds of every clip."""
     lengths = Tally(0.1, 3600)
-    for batch in _batches(clips, ["start", "end"]):
+    for batch in batches(clips, ["start", "end"]):
         lengths.add(pc.subtract(batch["end"], batch["start"]).to_numpy(zero_copy_only=False))
     return lengths
 
@@ -194,7 +197,7 @@ def _words(captions: Path) -> Tally:
     every = max(1, pq.read_metadata(captions / TABLE).num_rows // SAMPLED)
     words = Tally(1, 10_000)
     place = 0
-    for batch in _batches(captions, ["text"]):
+    for batch in batches(captions, ["text"]):
         taken = pa.array(np.arange(-place % every, len(batch), every))
         texts = batch["text"].take(taken).to_pylist()
         words.add(np.array([len(without_stop_words(text).split()) for text in texts], np.int64))
@@ -202,17 +205,10 @@ def _words(captions: Path) -> Tally:
     return words
 
 
-def _shares(captions: Path, column: str) -> dict[str, int]:
-    """Captions by the values of a column, the most frequent first; none where there is no such column."""
+def _sources(captions: Path) -> dict[str, int]:
+    """Captions by where their words come from, the most frequent first."""
     found: Counter[str] = Counter()
-    if column in pq.read_schema(captions / TABLE).names:
-        for batch in _batches(captions, [column]):
-            for one in pc.value_counts(batch[column]).to_pylist():
-                found[one["values"] or ""] += one["counts"]
+    for batch in batches(captions, ["source"]):
+        for one in pc.value_counts(batch["source"]).to_pylist():
+            found[one["values"]] += one["counts"]
     return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
-
-
-def _batches(folder: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    """A stage's table piece by piece: it may be larger than memory."""
-    with pq.ParquetFile(folder / TABLE, pre_buffer=False) as file:  # with it, what was read is kept to the end
-        yield from file.iter_batches(batch_size=BATCH, columns=columns)

@@ -6,6 +6,7 @@ Only items that are new or whose input changed are worked on; output is on disk 
 so, and the manifest closes the folder. Whatever the number of items, memory holds a block of them.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -83,6 +84,7 @@ def advance(
     workers: int = 0,
     at_once: int = 1,
     retry: Collection[str] = (),
+    dropped: Mapping[str, int] | None = None,
     progress: ProgressCallback = no_progress,
 ) -> dict[str, Any]:
     """Bring `stage` up to date and return what its manifest counts.
@@ -99,6 +101,7 @@ def advance(
         workers: see `map_items`.
         at_once: see `map_items`.
         retry: reasons, or `all`: items that were skipped for one of them are worked on again.
+        dropped: what was left out before it was an item, by reason, counted beside what the items dropped.
         progress: told of items done and items in all, what was done before included.
     """
     folder = work / stage.name
@@ -107,7 +110,7 @@ def advance(
     ledger.forget_skipped(stage.name, retry)
     agenda = Agenda(ledger, stage.name, wanted)
     if not agenda.left and not agenda.gone and is_current(folder, stage.config, stage.inputs):
-        return ledger.counts(stage.name) | {"items": agenda.total}
+        return _counts(stage, ledger, agenda, dropped)
     (folder / MANIFEST).unlink(missing_ok=True)
     writer.open(ledger.fingerprints(stage.name))
     try:
@@ -141,7 +144,7 @@ def advance(
     finally:
         writer.release()
     # What came out, not what it was made from: a file that was only touched starts nothing downstream.
-    counts = ledger.counts(stage.name) | layout | {"items": agenda.total}
+    counts = _counts(stage, ledger, agenda, dropped) | layout
     write_manifest(
         folder,
         stage=stage.name,
@@ -150,6 +153,12 @@ def advance(
         counts=counts | {"content": agenda.content()},
     )
     return counts
+
+
+def _counts(stage: Stage, ledger: Ledger, agenda: Agenda, dropped: Mapping[str, int] | None) -> dict[str, Any]:
+    counts = ledger.counts(stage.name)
+    every = Counter(counts["dropped"]) + Counter(dropped)
+    return counts | {"dropped": dict(every), "items": agenda.total}
 
 
 def _take_over(stage: Stage, ledger: Ledger, writer: Writer, agenda: Agenda) -> None:

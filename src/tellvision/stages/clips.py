@@ -51,12 +51,12 @@ def cut_clips(at: Workplace, config: ClipConfig, progress: ProgressCallback = no
         for item in ids_of(at.folder("captions")):
             said = at.ledger.row(f"captions/{at.name}", item)
             if said is not None:
-                shown = [cuts.get(item)] if cuts else []
+                shown = [] if cuts is None else [cuts.get(item)]
                 yield Wanted(item, stage.fingerprint(said.output, durations[item], *shown))
 
     def payloads(todo: Iterator[Wanted]) -> Iterator[tuple[str, "_Job"]]:
         for item, lines in in_step(todo, by_item(at.folder("captions"))):
-            found = cuts.get(item) if cuts else None
+            found = None if cuts is None else cuts.get(item)
             yield item, _Job(store.to_bytes(lines), durations[item] or None, json.loads(found) if found else None)
 
     counts = advance(
@@ -107,7 +107,8 @@ def _clips_of_video(config: ClipConfig, job: _Job) -> Result[pa.Table]:
         raise Skip("no_shots", "its cuts are not known: its pictures cannot be read")
     captions = list(map(Caption, *(column.to_pylist() for column in store.from_bytes(job.captions).columns)))
     clips, dropped = clips_of(captions, job.duration, config, job.cuts)
-    if not clips:
-        raise Skip("no_clips", ", ".join(f"{n} {reason}" for reason, n in dropped.items()))
     table = store.to_table(clips, CLIPS)
+    if not clips:
+        lost = Skip("no_clips", ", ".join(f"{n} {reason}" for reason, n in dropped.items()))
+        return Result(table, "", dropped=dropped, skip=lost)
     return Result(table, content_of(table), dropped=dropped)

@@ -10,11 +10,10 @@ import numpy as np
 import pyarrow as pa
 
 from tellvision.embedding.pairs import PairWriter, VideoPairs, join
-from tellvision.records import InputError
 from tellvision.runners import ProgressCallback, Result, no_progress
 from tellvision.stages.advance import Stage, advance, require_share
 from tellvision.stages.clips import in_step
-from tellvision.stages.videos import known_of
+from tellvision.stages.videos import known_of, paths_of
 from tellvision.stages.workplace import MANY, Workplace
 from tellvision.store import ArrayReader, ArrayWriter, Wanted, by_item, ids_of, read_manifest
 from tellvision.vision.extractors import FeatureConfig
@@ -28,12 +27,7 @@ def extract_tracks(
     """`features/NAME/`: a track for every video that has clips; a renamed video keeps its track."""
     at.require_current("clips")
     extractor = find_extractor(config.backbone)
-    paths, contents = known_of(at.work, "path"), known_of(at.work, "content")
-    if len(paths) and not any(map(paths.get, paths)):
-        raise InputError(
-            f"{at.work} holds what is said and no pictures, since captions alone were imported: give the videos "
-            "to `tellvision run VIDEOS --out ANOTHER`"
-        )
+    paths, contents = paths_of(at.work, "pictures"), known_of(at.work, "content")
     stage = Stage(
         name=f"features/{at.name}",
         config=asdict(config) | {"fps": extractor.fps, "dim": extractor.dim, "weights": extractor.weights},

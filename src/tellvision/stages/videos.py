@@ -10,10 +10,11 @@ import pyarrow.compute as pc
 
 from tellvision.corpus.collect import subtitles_only
 from tellvision.corpus.collect.folder import VIDEOS, VideoFile, describe, scan
+from tellvision.records import InputError
 from tellvision.runners import ProgressCallback, no_progress
 from tellvision.stages.advance import Stage, advance, require_share
 from tellvision.stages.workplace import MANY, Workplace
-from tellvision.store import Lookup, TableWriter, Wanted, batches, read_table
+from tellvision.store import Lookup, TableWriter, Wanted, batches, read_manifest, read_table
 
 
 def scan_videos(at: Workplace, videos: Path, progress: ProgressCallback = no_progress) -> dict[str, Any]:
@@ -27,15 +28,29 @@ def scan_subtitles(at: Workplace, folder: Path, progress: ProgressCallback = no_
     return _scanned(at, replace(stage, config=stage.config | {"only": "subtitles"}), progress)
 
 
-def files_of(config: Mapping[str, Any]) -> Iterator[VideoFile]:
-    """The files that a `videos/` of this configuration is made from, as they lie there now."""
+def files_of(work: Path) -> Iterator[VideoFile]:
+    """The files that `videos/` is made from, as they lie there now.
+
+    Raises:
+        InputError: it is made from a file of released captions, which names videos and brings none.
+    """
+    config = read_manifest(work / "videos")["config"]
+    if "folder" not in config:
+        raise InputError(
+            f"{work} was imported from {config['captions']} and has no subtitle files: read that again with "
+            f"`tellvision captions {work} --released {config['captions']}`, or import again"
+        )
+    return _below(config)
+
+
+def _below(config: Mapping[str, Any]) -> Iterator[VideoFile]:
     look = subtitles_only.scan if config.get("only") == "subtitles" else scan
     return look(Path(config["folder"]))
 
 
 def _scanned(at: Workplace, stage: Stage, progress: ProgressCallback) -> dict[str, Any]:
     def wanted() -> Iterator[Wanted]:
-        for file in files_of(stage.config):
+        for file in _below(stage.config):
             yield Wanted(file.video_id, _fingerprint(stage, file), file.to_json())
 
     counts = advance(
@@ -64,6 +79,25 @@ def video_fingerprint(videos: Path, file: VideoFile) -> str:
 
 def _fingerprint(stage: Stage, file: VideoFile) -> str:
     return stage.fingerprint(str(file.path), file.size, file.modified)
+
+
+def paths_of(work: Path, what: str) -> Lookup:
+    """Where the file of each video lies, by their ids; None for one that is not here.
+
+    Args:
+        work: the work folder.
+        what: `pictures` or `sound`, what is wanted of the files.
+
+    Raises:
+        InputError: there are videos, and none is here.
+    """
+    paths = known_of(work, "path")
+    if len(paths) and not any(map(paths.get, paths)):
+        raise InputError(
+            f"{work} holds what is said and no {what}, since captions alone were imported: give the videos "
+            "to `tellvision run VIDEOS --out ANOTHER`"
+        )
+    return paths
 
 
 def videos_table(work: Path) -> pa.Table:

@@ -15,6 +15,9 @@ from tellvision.store import Ledger, Row, read_manifest
 MANY = 256
 """Light items that are acknowledged together."""
 
+SKIPPING = ("captions", "speech", "shots", "clips", "features", "pairs")
+"""The stages, beside `videos`, that may skip a video."""
+
 TOGETHER = 32
 """Light items that a process is handed together: alone each would cost more to send than to work on."""
 
@@ -52,6 +55,19 @@ class Workplace:
     def hash_of(self, stage: str) -> str:
         """The hash of a finished stage's manifest; `videos` has no name of its own."""
         return str(read_manifest(self.work / "videos" if stage == "videos" else self.folder(stage))["hash"])
+
+    def require_retry(self) -> None:
+        """See to it that something was skipped for each reason that is to be tried again.
+
+        Raises:
+            InputError: nothing was; names the reasons that there are.
+        """
+        stages = ("videos", *(f"{room}/{self.name}" for room in SKIPPING))
+        reasons: set[str] = set().union(*map(self.ledger.reasons, stages))
+        unknown = sorted(set(self.retry) - reasons - {"all"})
+        if unknown:
+            there = f"here there are {', '.join(sorted(reasons))}" if reasons else "nothing was skipped here"
+            raise InputError(f"--retry {unknown[0]}: no video was skipped for that, {there}")
 
     def require_current(self, stage: str) -> None:
         """See to it that `stage` was made from what lies there now, back to the videos.

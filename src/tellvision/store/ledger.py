@@ -152,6 +152,11 @@ class Ledger:
         query = f"SELECT {_COLUMNS} FROM items WHERE stage = ? AND status = 'skipped' ORDER BY item"
         return map(_row, self.db.execute(query, (stage,)))
 
+    def reasons(self, stage: str) -> set[str]:
+        """Why items of `stage` were skipped, each reason once."""
+        query = "SELECT DISTINCT reason FROM items WHERE stage = ? AND status = 'skipped'"
+        return {reason for (reason,) in self.db.execute(query, (stage,))}
+
     def acknowledge(self, stage: str, rows: Iterable[Row]) -> None:
         """Commit `rows`, whose output is on disk; a repeated item counts an attempt more."""
         values = [
@@ -169,12 +174,6 @@ class Ledger:
                 output = excluded.output""",
                 values,
             )
-
-    def forget(self, stage: str, items: Iterable[str]) -> None:
-        """Take away items that are no longer part of the input."""
-        with self.db:
-            self.db.execute("BEGIN")
-            self.db.executemany("DELETE FROM items WHERE stage = ? AND item = ?", ((stage, i) for i in items))
 
     def forget_all(self, stage: str) -> None:
         """Take away every item of `stage`."""

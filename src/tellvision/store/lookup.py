@@ -15,15 +15,14 @@ class Lookup:
 
     def __init__(self, pairs: Iterable[tuple[str, Value]] = ()) -> None:
         self._db = sqlite3.connect("", isolation_level=None)  # no name: a file of its own, gone when closed
-        self._db.execute("PRAGMA journal_mode = OFF")
         self._db.execute("CREATE TABLE entries (key TEXT PRIMARY KEY, value) WITHOUT ROWID")
         self.update(pairs)
 
     def update(self, pairs: Iterable[tuple[str, Value]]) -> None:
-        """Take in keys and values."""
-        self._db.execute("BEGIN")
-        self._db.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?)", pairs)
-        self._db.execute("COMMIT")
+        """Take in keys and values: all of them, or, where `pairs` raises on the way, none."""
+        with self._db:
+            self._db.execute("BEGIN")
+            self._db.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?)", pairs)
 
     def __len__(self) -> int:
         return int(self._db.execute("SELECT COUNT(*) FROM entries").fetchone()[0])

@@ -10,7 +10,6 @@ import hashlib
 import importlib.util
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -23,6 +22,8 @@ from tellvision.vision.extractors.efficientnet_lite import has_bfloat16
 
 WEIGHTS = "a313d0b3bebfa9a71914b375bfdf918a30b5c3b1e6be51972d35dd8078b442de"
 """sha256 of the network's weights, part of what makes cuts stale."""
+THRESHOLD = 0.5
+"""Probability above which a shot ends, as its authors have it."""
 WIDTH, HEIGHT = 48, 27  # pixels
 WINDOW, STEP = 100, 50  # frames seen at once, frames answered for
 
@@ -30,33 +31,21 @@ Network = Callable[[np.ndarray], np.ndarray]
 """(WINDOW, HEIGHT, WIDTH, 3) uint8 RGB -> (WINDOW,) float: the probability that a shot ends with each frame."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class ShotConfig:
-    """How cuts are found."""
-
-    threshold: float = 0.5
-    """Probability above which a shot ends; lower finds more cuts."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.threshold < 1:
-            raise InputError(f"threshold={self.threshold} is no probability: give a number from 0 to below 1")
-
-
-def find_cuts(path: Path, config: ShotConfig | None = None) -> list[float]:
+def find_cuts(path: Path, threshold: float = THRESHOLD) -> list[float]:
     """The cuts of a video: when the first frame of each new shot begins, in seconds, rising.
 
     A file that ends early gives the cuts of what can be read.
 
     Args:
         path: of the video.
-        config: None for the defaults.
+        threshold: probability above which a shot ends, 0 to below 1; lower finds more cuts.
 
     Raises:
         Skip: the file cannot be opened, or not one frame can be decoded (`no_frames`).
         InputError: the extra is not installed, or its weights are not the known ones.
     """
     network = transnet()
-    return list(cuts_among(endings(frames_of(path), network), (config or ShotConfig()).threshold))
+    return list(cuts_among(endings(frames_of(path), network), threshold))
 
 
 def frames_of(path: Path) -> Iterator[tuple[float, np.ndarray]]:

@@ -1,7 +1,12 @@
 """Captions -> Clips: which part of the video goes with what is said.
 
-`lines.py` is the paper's pairing and its variations, `windows.py` cuts by the clock; both read the
-table `captions` and give the rows of the table `clips`, whose pictures `vision` pools.
+    the table `captions` -> clips_of -> the table `clips`, whose pictures `vision` pools
+
+config.py      every choice by its name; the defaults are the paper's pairing
+cutting.py     a video's clips: moved, cut, grown, padded, thinned
+growing.py     the paper's rule by which short lines grow
+spreading.py   words over the time of their line: windows by the clock, parts of long lines
+shots.py       which shot something is shown in
 """
 
 from tellvision.corpus.clips.config import ClipConfig

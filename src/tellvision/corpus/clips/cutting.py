@@ -38,8 +38,8 @@ def clips_of(
         of a caption longer than `max_time`) or by that of the window, and how many were dropped by reason:
         captions that begin when the video is over and are taken in by no other (`after_end`) or are over
         before it begins (`before_start`, when they are moved); clips in which nothing that is a word is
-        said (`no_words`), of which a shot shows too little (`too_short`), or that show what the one kept
-        before them shows (`overlaps`).
+        said (`no_words`), or as many windows (`empty_windows`); clips of which a shot shows too little
+        (`too_short`), or that show what the one kept before them shows (`overlaps`).
 
     Raises:
         ValueError: a duration or cuts that are no times; `within_shots` without cuts.
@@ -52,11 +52,13 @@ def clips_of(
     limit = math.inf if duration is None else duration
     shots = Shots(cuts if config.within_shots else None)
     dropped: Counter[str] = Counter()
+    by_windows = config.by == "windows"
     # Later than this, one window could not be told from the next.
-    latest = config.stride * 2.0**52 if config.by == "windows" else math.inf
+    latest = config.stride * 2.0**52 if by_windows else math.inf
     lines = _within(captions, min(limit, latest), config.shift, dropped)
-    if config.by == "windows":
-        spans, shot, dropped["no_words"] = windows_of(lines, config.window, config.stride, limit, shots)
+    num_empty = 0
+    if by_windows:
+        spans, shot, num_empty = windows_of(lines, config.window, config.stride, limit, shots)
         words = [len(words_of(text)) for text in spans.texts]
     else:
         spans, shot, words = _grown(parts_of(lines, config.room), config, shots)
@@ -72,7 +74,7 @@ def clips_of(
         )
         if count
     ]
-    dropped["no_words"] += len(spans) - len(clips)
+    dropped["empty_windows" if by_windows else "no_words"] = num_empty + len(spans) - len(clips)
     if config.within_shots:
         num_clips = len(clips)
         clips = [clip for clip in clips if clip.end - clip.start >= config.min_shown]

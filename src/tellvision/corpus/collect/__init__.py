@@ -1,1 +1,5 @@
-"""Where videos come from: a folder of them, so far."""
+"""Where videos come from.
+
+folder.py           a folder of videos, with subtitles beside them or not
+subtitles_only.py   a folder of subtitle files, whose videos are elsewhere
+"""

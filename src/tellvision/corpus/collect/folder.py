@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import re
-from collections import Counter
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,11 +88,16 @@ def scan(folder: Path) -> Iterator[VideoFile]:
 
 
 def _in_folder(folder: Path, where: Path, names: list[str]) -> Iterator[VideoFile]:
-    names = sorted(names)
-    paths = [where / n for n in names if Path(n).suffix.lower() in ENDINGS and not n.startswith(".")]
-    for video_id, path in zip(_ids([path.relative_to(folder) for path in paths]), paths, strict=True):
+    names.sort()  # in place: nothing else is held of a folder, which may have a million
+    for name in filter(_is_video, names):
+        path = where / name
         size, modified = file_state(path)
-        yield VideoFile(video_id, path.absolute(), size, modified, tuple(subtitles.find(path.absolute(), names)))
+        beside = subtitles.find(path.absolute(), names)
+        yield VideoFile(_id(path.relative_to(folder), names), path.absolute(), size, modified, tuple(beside))
+
+
+def _is_video(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in ENDINGS and not name.startswith(".")
 
 
 def file_state(path: Path) -> tuple[int, int]:
@@ -104,11 +109,14 @@ def file_state(path: Path) -> tuple[int, int]:
     return state.st_size, state.st_mtime_ns
 
 
-def _ids(paths: Sequence[Path]) -> list[str]:
-    names = [(text_of(path.with_suffix("")), text_of(path)) for path in paths]
-    stems = Counter(stem for stem, _ in names)
-    taken = {whole for _, whole in names}  # x.mp4.mkv may not become the x.mp4 that stands beside it
-    return [stem if stems[stem] == 1 and stem not in taken else whole for stem, whole in names]
+def _id(path: Path, names: Sequence[str]) -> str:
+    """Without the ending, unless another video has that name too: `x.mkv` or `x.mp4.mkv` beside `x.mp4`."""
+    stem = path.stem
+    near = names[bisect_left(names, f"{stem}.") : bisect_left(names, f"{stem}/")]  # all that begin with "x."
+    twins = [name for name in near if _is_video(name) and os.path.splitext(name)[0] == stem]
+    at = bisect_left(names, stem)
+    taken = _is_video(stem) and names[at : at + 1] == [stem]
+    return text_of(path if len(twins) > 1 or taken else path.with_suffix(""))
 
 
 def text_of(path: Path) -> str:

@@ -6,8 +6,8 @@ without a path: captions and clips can be made of it, pictures cannot.
 
 import os
 import re
-from collections.abc import Iterator
-from itertools import groupby
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,7 +18,7 @@ from tellvision.records import InputError, Skip
 from tellvision.runners import Result
 from tellvision.store import digest
 
-_LANGUAGE = re.compile(r"\.[a-z]{2}(?:[-_][A-Za-z0-9]{1,12})*$")
+_LANGUAGE = re.compile(r"\.(?:[a-z]{2}|eng)(?:[-_][A-Za-z0-9]{1,12})*$")
 
 
 def scan(folder: Path) -> Iterator[VideoFile]:
@@ -32,21 +32,31 @@ def scan(folder: Path) -> Iterator[VideoFile]:
     found = False
     for where, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        files = sorted(
-            (_video_of(name), name)
-            for name in names
-            if not name.startswith(".") and _is_subtitles(Path(where, name))
-        )
-        for stem, group in groupby(files, key=lambda file: file[0]):
-            found = True
-            path = Path(where, stem).absolute()
-            beside = subtitles.best_first(path, [path.parent / name for _, name in group])
-            yield VideoFile(text_of(path.relative_to(folder.absolute())), path, 0, 0, tuple(beside))
+        names.sort()  # in place: nothing else is held of a folder, which may have a million
+        for name in names:
+            files = _files_of(Path(where), name, names)
+            if files and files[0].name == name:  # the others come with the first
+                found = True
+                path = Path(where, _video_of(name)).absolute()
+                video_id = text_of(path.relative_to(folder.absolute()))
+                yield VideoFile(video_id, path, 0, 0, tuple(subtitles.best_first(path, files)))
     if not found:
         raise InputError(f"{folder} holds no subtitle file: their endings are {', '.join(subtitles.ENDINGS)}")
 
 
+def _files_of(where: Path, name: str, names: Sequence[str]) -> list[Path]:
+    """The subtitle files of the video that `name` belongs to, by name; none if it is no subtitle file itself."""
+    if not _is_subtitles(where / name):
+        return []
+    video = _video_of(name)
+    # What begins with "x." stands together: "/" comes right behind "." and is in no name.
+    near = names[bisect_left(names, f"{video}.") : bisect_left(names, f"{video}/")]
+    return [where.absolute() / n for n in near if _video_of(n) == video and _is_subtitles(where / n)]
+
+
 def _is_subtitles(path: Path) -> bool:
+    if path.name.startswith("."):
+        return False
     return path.suffix.lower() in subtitles.ENDINGS and subtitles.is_of_known_form(path)
 
 

@@ -15,7 +15,7 @@ Device = Literal["auto", "cpu", "cuda"]
 class SpeechConfig:
     """How speech becomes Cues, and for which videos."""
 
-    speech: Annotated[When, tyro.conf.arg(aliases=["--speech"])] = "missing"
+    when: Annotated[When, tyro.conf.arg(aliases=["--speech"])] = "missing"
     """Listen to videos whose subtitles give nothing (`missing`), to all (`always`), to none (`never`)."""
 
     model: str = "tiny.en"
@@ -37,7 +37,7 @@ class SpeechConfig:
     """Threads of the recogniser in each process: worker processes share the cores."""
 
     def __post_init__(self) -> None:
-        for name, allowed in (("speech", get_args(When)), ("device", get_args(Device))):
+        for name, allowed in (("when", get_args(When)), ("device", get_args(Device))):
             if getattr(self, name) not in allowed:
                 raise InputError(f"{name}={getattr(self, name)!r} is unknown: use one of {', '.join(allowed)}")
         for name, most in (("batch", 64), ("beam", 64), ("threads", 256)):

@@ -65,7 +65,7 @@ def listen(path: Path, config: SpeechConfig | None = None) -> Heard:
 
     Args:
         path: a video, or a sound file (.wav, .m4a).
-        config: None for the defaults. `speech` is the caller's: this always listens.
+        config: None for the defaults. `when` is the caller's: this always listens.
 
     Raises:
         Skip: `empty_file`, `unreadable_video`; `no_sound`: no sound track, or nothing of it decodes; `silent`:

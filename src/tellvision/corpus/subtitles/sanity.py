@@ -32,6 +32,24 @@ LEAST_CUES = 5
 SECONDS_PAST_END = 1.0
 """A video's length is told with less than a second of error."""
 
+MOST_LINES, CROWD_SECONDS = 1000, 5.0
+"""More lines than this that begin within so many seconds are times of nonsense, which nobody
+speaks; what grows clips out of lines would take hours over them."""
+
+
+def check_crowd(cues: Sequence[Cue]) -> None:
+    """Says so where a thousand lines begin at once: whatever reads them on could not work with them.
+
+    Args:
+        cues: of one file, sorted by start.
+
+    Raises:
+        Skip: `unreadable_subtitles`.
+    """
+    for cue, later in zip(cues, cues[MOST_LINES:], strict=False):
+        if later.start - cue.start < CROWD_SECONDS:
+            raise Skip("unreadable_subtitles", f"{MOST_LINES} lines begin at {cue.start} s")
+
 
 def check_times(cues: Sequence[Cue], duration: float | None = None) -> None:
     """Says so where the times of a file cannot be right; what passes stays as it is.
