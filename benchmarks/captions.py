@@ -4,8 +4,8 @@ The files are made in YouTube's rolling automatic form, two lines that roll with
 length of the paper's videos, and go through `tellvision import` and `tellvision clips`.
 """
 
+import contextlib
 import itertools
-import os
 import random
 import subprocess
 import sys
@@ -13,6 +13,8 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from benchmarks.corpus import vocabulary
 from benchmarks.figures import Figure, Report, figure
@@ -139,15 +141,23 @@ def cut(folder: Path, work: Path, workers: int) -> dict[str, float]:
     for words in (["import", str(folder), "--out", str(work)], ["clips", str(work)]):
         call = [sys.executable, "-m", "tellvision", *words, "--workers", str(workers)]
         began = time.perf_counter()
-        process = subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
+        process = psutil.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while process.poll() is None:
+            peaks.append(_largest(process))
+            time.sleep(0.05)
         if process.returncode:
             raise subprocess.CalledProcessError(process.returncode, call)
         seconds.append(time.perf_counter() - began)
-        peaks.append(usage.ru_maxrss / 1e3)
     clips = read_manifest(work / "clips" / "main")["counts"]["rows"]
     return {"seconds": sum(seconds), "captions": seconds[0], "clips": clips, "peak_mb": max(peaks)}
+
+
+def _largest(process: psutil.Popen) -> float:
+    """Memory in MB of a process or of its largest worker; looked up: a fork tells its parent's peak as its own."""
+    sizes = [0.0]
+    with contextlib.suppress(psutil.NoSuchProcess):  # they end when they like
+        sizes += [one.memory_info().rss / 1e6 for one in (process, *process.children(recursive=True))]
+    return max(sizes)
 
 
 def read(files: list[Path]) -> float:

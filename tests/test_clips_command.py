@@ -289,7 +289,7 @@ def test_a_video_that_is_like_none(cut, tellvision, captioned):
     cut()
     status, _, err = tellvision("clips", captioned, "--show", "0123456789")
     assert status == 1
-    assert "the column id of its table `videos` lists all" in one_line(err)
+    assert "holds no video '0123456789': its ids are like eggnog, eggs, a folder/wood work" in one_line(err)
 
 
 def test_showing_cuts_nothing(captioned, tellvision, tmp_path):

@@ -2,8 +2,9 @@
 
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import tyro
@@ -49,7 +50,8 @@ def import_(
     with Ledger(out) as ledger:
         at = Workplace(work=out, ledger=ledger, name=name, workers=workers, max_skipped=max_skipped, retry=retry)
         at.require_retry()
-        import_captions(at, source, settings, Progress().stage)
+        counts = import_captions(at, source, settings, Progress().stage)
+    print(_said(counts))
 
 
 def captions(
@@ -81,9 +83,17 @@ def captions(
     with at_work(work, name, workers=workers, max_skipped=max_skipped, retry=retry) as at:
         if released:
             warn_of_idle("with --released", {"--speech": speech != SpeechConfig()})
-            read_released(at, released, settings, Progress().stage)
+            counts = read_released(at, released, settings, Progress().stage)
         else:
-            narrate(at, settings, speech, Progress().stage)
+            counts = narrate(at, settings, speech, Progress().stage)
+    print(_said(counts))
+
+
+def _said(counts: Mapping[str, Any]) -> str:
+    """What the stage of captions counted, in one line."""
+    lost = [f"{number:,} {reason}" for reason, number in counts["skipped"].items()]
+    parts = [f"{counts['rows']:,} captions of {counts['done']:,} in {counts['items']:,} videos"]
+    return "; ".join([*parts, *([f"skipped: {', '.join(lost)}"] if lost else [])])
 
 
 def clips(

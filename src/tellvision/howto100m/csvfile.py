@@ -41,7 +41,7 @@ def kind_of(head: str) -> str | None:
         return "csv"
     if _columns(line, _COMMON):
         return "htm_aa"
-    if len(line) != 3 or _seconds(line[1]) is None:
+    if len(line) != 3 or _seconds(line[1]) is None or line[0].lstrip().startswith(("[", "<")):  # other JSON, XML
         return None
     return "htm_aa" if _seconds(line[0]) is None else "csv"
 

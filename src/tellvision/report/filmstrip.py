@@ -42,7 +42,10 @@ def write_html(pairing: Pairing, path: Path, start: float = 0.0, end: float | No
     """
     stop = math.inf if end is None else end
     if not (0 <= start < stop and math.isfinite(start)):
-        raise InputError(f"from {start} to {end} s is no span: give seconds, the first before the second")
+        raise InputError(
+            f"from {start} to {'the end' if end is None else end} s is no span: give seconds, the first before "
+            "the second"
+        )
     pairs = [pair for pair in pairing.pairs if pair.clip.end >= start and pair.clip.start <= stop]
     page = _page(pairing, pairs, start, min(stop, max(pairing.end, start)))
     try:

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from tellvision.corpus.captions import words_of
 from tellvision.records import Caption, Clip, InputError
 from tellvision.report.markup import count, moment
-from tellvision.store import MANIFEST, TABLE, Row, peek, read_manifest
+from tellvision.store import MANIFEST, TABLE, Row, batches, peek, read_manifest
 
 WAY = ("videos", "captions", "clips")  # of a video, up to its clips
 NEAR = 3  # ids that are named in place of an unknown one
@@ -234,7 +234,9 @@ def _hint(folder: Path, video_id: str) -> str:
                 likely.update((one.lower(), one) for one in found)
     near = get_close_matches(wanted, likely, NEAR, 0.5) or [one for one in likely if wanted in one][:NEAR]
     if not near:
-        return ": the column id of its table `videos` lists all"
+        first = next(batches(folder, ["id"]), None)
+        few = ", ".join(first["id"].slice(0, NEAR).to_pylist()) if first else ""
+        return f": its ids are like {few}" if few else ""
     return f": did you mean {' or '.join(likely[one] for one in near)}?"
 
 

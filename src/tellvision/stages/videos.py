@@ -14,11 +14,19 @@ from tellvision.records import InputError
 from tellvision.runners import ProgressCallback, no_progress
 from tellvision.stages.advance import Stage, advance, require_share
 from tellvision.stages.workplace import MANY, Workplace
-from tellvision.store import Lookup, TableWriter, Wanted, batches, read_manifest, read_table
+from tellvision.store import MANIFEST, Lookup, TableWriter, Wanted, batches, read_manifest, read_table
 
 
 def scan_videos(at: Workplace, videos: Path, progress: ProgressCallback = no_progress) -> dict[str, Any]:
-    """`videos/`: every video below the folder `videos`, probed; subtitles are looked for later."""
+    """`videos/`: every video below the folder `videos`, probed; subtitles are looked for later.
+
+    Raises:
+        InputError: the work folder holds imported captions, which would be lost.
+    """
+    if (at.work / "videos" / MANIFEST).exists():
+        there = read_manifest(at.work / "videos")["config"]
+        if source := there.get("captions") or ("only" in there and there["folder"]):
+            raise InputError(f"{at.work} holds the captions that were imported from {source}: name another --out")
     return _scanned(at, _stage(videos), progress)
 
 
