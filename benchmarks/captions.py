@@ -119,7 +119,7 @@ def rolling(words: list[str], rng: random.Random) -> str:
     at, length, before = 0.0, SECONDS * rng.uniform(0.4, 1.6), " "
     while at < length:
         said = rng.choices(words, cum_weights=common, k=WORDS_PER_LINE)
-        step = rng.uniform(0.25, 0.45)
+        step = rng.uniform(0.3, 0.65)  # so that a video has 110 lines in the mean (paper)
         ends = at + step * WORDS_PER_LINE
         timed = said[0] + "".join(f"<{_stamp(at + step * n)}><c> {word}</c>" for n, word in enumerate(said[1:], 1))
         plain = " ".join(said)
