@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tellvision import cli
+
 _ran_on_real_data: list[str] = []
 
 
@@ -16,6 +18,18 @@ def real_data(request):
         pytest.skip("TELLVISION_TEST_DATA names no folder of real data")
     _ran_on_real_data.append(request.node.nodeid)
     return Path(folder)
+
+
+@pytest.fixture
+def tellvision(capsys):
+    """Run a command here, in this process; returns its exit status, stdout and stderr."""
+
+    def call(*words):
+        status = cli.main([str(word) for word in words])
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return call
 
 
 def pytest_terminal_summary(terminalreporter):

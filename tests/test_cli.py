@@ -50,18 +50,6 @@ def finished(tmp_path_factory):
     return folder / "videos", folder / "work", done
 
 
-@pytest.fixture
-def tellvision(capsys):
-    """Run a command here; returns its exit status, stdout and stderr."""
-
-    def call(*words):
-        status = cli.main([str(word) for word in words])
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return call
-
-
 # Help
 
 

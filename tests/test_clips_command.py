@@ -43,18 +43,6 @@ def captioned(tmp_path_factory):
 
 
 @pytest.fixture
-def tellvision(capsys):
-    """Run a command here; returns its exit status, stdout and stderr."""
-
-    def call(*words):
-        status = cli.main([str(word) for word in words])
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return call
-
-
-@pytest.fixture
 def cut(captioned, tellvision):
     """Cut clips with these options, and return the rows of one video."""
 

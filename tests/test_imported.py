@@ -12,7 +12,6 @@ from contextlib import contextmanager
 import pytest
 
 import corpus
-from tellvision import cli
 from tellvision.corpus.captions import CaptionConfig
 from tellvision.corpus.collect import subtitles_only
 from tellvision.corpus.speech.config import SpeechConfig
@@ -43,18 +42,6 @@ def put(folder, name, said=SAID, write=corpus.vtt):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(write(said), encoding="utf-8")
     return path
-
-
-@pytest.fixture
-def tellvision(capsys):
-    """Run a command here, in this process alone; returns its exit status, stdout and stderr."""
-
-    def call(*words):
-        status = cli.main([str(word) for word in words])
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture
