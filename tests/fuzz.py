@@ -312,7 +312,7 @@ def main(arguments: list[str]) -> None:
         atheris.Setup([sys.argv[0], *arguments[2:]], TARGETS[arguments[1]])
         atheris.Fuzz()
     else:
-        name, seconds, keep = [*arguments, "10", ""][:3] if len(arguments) < 3 else arguments
+        name, seconds, keep = (*arguments, *("", "10", "")[len(arguments) :])
         print(json.dumps(run(name, int(seconds), Path(keep) if keep else None)))
 
 
