@@ -241,9 +241,121 @@ def test_a_checksum_finds_a_flipped_bit(tmp_path):
     path.write_bytes(data)
     assert ArrayReader(tmp_path).damaged() == ["b"]
     path.write_bytes(data[:-1])
-    assert ArrayReader(tmp_path).damaged() == ["a", "b", "c"]  # no whole number of rows: nothing can be read
+    assert ArrayReader(tmp_path).damaged() == ["b", "c"]  # c lost its last byte, what lies before it did not
     path.unlink()
     assert ArrayReader(tmp_path).damaged() == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("step", [9, pytest.param(1, marks=pytest.mark.slow)])
+def test_every_flipped_bit_is_found_or_does_no_harm(tmp_path, step):
+    """Of rows and index alike; found is all that is not a row which was taken away."""
+    items = {"a": rows(1, 2, 2), "b/ü": rows(2, 1, 2), "empty": rows(3, 0, 2)}
+    written(tmp_path, items, dim=2)
+    written(tmp_path, {"c": rows(4, 1, 2), "d": rows(5, 1, 2)}, dim=2, acknowledged={i: i for i in items})
+    written(tmp_path, {}, dim=2, acknowledged={i: i for i in "cd"}, keep="c")  # its last line takes d away
+    dead = {("shard-00000.bin", byte) for byte in range(12)} | {("shard-00001.bin", byte) for byte in range(4, 8)}
+    for path in sorted(tmp_path.iterdir()):
+        whole = path.read_bytes()
+        for bit in range(0, 8 * len(whole), step):
+            data = bytearray(whole)
+            data[bit // 8] ^= 1 << bit % 8
+            path.write_bytes(data)
+            assert is_found(tmp_path) == ((path.name, bit // 8) not in dead)
+        path.write_bytes(whole)
+    assert ArrayReader(tmp_path).damaged("c") == []
+
+
+def is_found(folder):
+    try:
+        return ArrayReader(folder).damaged("c") != []
+    except InputError:
+        return True
+
+
+@pytest.mark.parametrize("change", ["lost", "twice", "swapped"])
+def test_lines_that_moved_are_found(tmp_path, change):
+    written(tmp_path, {item: rows(ord(item)) for item in "abc"})
+    index = tmp_path / "index.jsonl"
+    layout, a, b, *rest = index.read_bytes().splitlines(keepends=True)
+    moved = {"lost": [layout, b, *rest], "twice": [layout, a, a, b, *rest], "swapped": [layout, b, a, *rest]}[
+        change
+    ]
+    index.write_bytes(b"".join(moved))
+    with pytest.raises(InputError, match="is damaged"):
+        ArrayReader(tmp_path)
+    with pytest.raises(InputError, match="is damaged"):
+        ArrayWriter(tmp_path, 4).open({})
+
+
+def test_an_index_that_lost_whole_lines_at_its_end_lacks_what_should_be_there(tmp_path):
+    written(tmp_path, {item: rows(ord(item)) for item in "abc"})
+    index = tmp_path / "index.jsonl"
+    index.write_bytes(b"".join(index.read_bytes().splitlines(keepends=True)[:-2]))
+    assert ArrayReader(tmp_path).damaged("abc") == ["c"]
+
+
+def test_swapped_shards_are_found(tmp_path):
+    written(tmp_path, {"a": rows(1), "b": rows(2)})
+    written(tmp_path, {"c": rows(3)}, acknowledged={"a": "a", "b": "b"}, keep="abc")
+    one, other = (tmp_path / f"shard-0000{n}.bin" for n in (0, 1))
+    first, second = one.read_bytes(), other.read_bytes()
+    one.write_bytes(second)
+    other.write_bytes(first)
+    assert ArrayReader(tmp_path).damaged() == ["a", "b", "c"]
+
+
+def test_rows_are_checked_as_they_are_read_where_that_is_asked_for(tmp_path):
+    written(tmp_path, {"a": rows(1), "b": rows(2)})
+    path = tmp_path / "shard-00000.bin"
+    path.write_bytes(path.read_bytes()[:-1] + b"\x00")
+    assert np.array_equal(ArrayReader(tmp_path, check=True)["a"], rows(1))
+    with pytest.raises(InputError, match=r"shard-00000.bin is damaged where b lies: delete .* and run again"):
+        ArrayReader(tmp_path, check=True)["b"]
+
+
+def test_an_index_of_before_lines_had_checksums_is_read_and_gone_on_with(tmp_path):
+    import re
+
+    written(tmp_path, {"a": rows(1), "b": rows(2)})
+    index = tmp_path / "index.jsonl"
+    index.write_text(re.sub(r', "before": \d+', "", index.read_text()))
+    assert np.array_equal(ArrayReader(tmp_path)["b"], rows(2))
+    written(tmp_path, {"c": rows(3)}, acknowledged={"a": "a", "b": "b"}, keep="abc")
+    assert ArrayReader(tmp_path).damaged("abc") == []
+    index.write_text(index.read_text().replace('"a"', '"z"', 1))  # what came later vouches for it
+    with pytest.raises(InputError, match="is damaged"):
+        ArrayReader(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[1]",
+        "null",
+        '{"item": 3}',
+        '{"item": "a", "rows": -1, "row": 0, "shard": 0}',
+        '{"item": "a", "rows": 1.5, "row": 0, "shard": 0}',
+        '{"item": "a", "rows": true, "row": 0, "shard": 0}',
+        '{"item": "a", "rows": 1, "row": "0", "shard": 0}',
+        '{"closed": "x"}',
+        '{"closed": 1, "more": 2}',
+        "[" * 100_000,
+    ],
+)
+def test_lines_of_nonsense_are_damage(tmp_path, line):
+    written(tmp_path, {"a": rows(1)})
+    index = tmp_path / "index.jsonl"
+    index.write_text(index.read_text() + line + "\n")
+    with pytest.raises(InputError, match="is damaged"):
+        ArrayReader(tmp_path)
+
+
+def test_a_line_that_claims_more_than_there_is_takes_no_memory(tmp_path):
+    written(tmp_path, {"a": rows(1)})
+    index = tmp_path / "index.jsonl"
+    huge = {"item": "b", "fingerprint": "b", "shard": 0, "row": 0, "rows": 10**12, "checksum": 1}
+    index.write_text(index.read_text() + json.dumps(huge) + "\n")
+    assert ArrayReader(tmp_path).damaged() == ["b"]
 
 
 def test_a_shard_that_lost_its_end_is_not_gone_on_with(tmp_path):

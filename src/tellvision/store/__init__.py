@@ -2,6 +2,7 @@
 
 from tellvision.store.agenda import Agenda, Wanted
 from tellvision.store.arrays import ArrayReader, ArrayWriter
+from tellvision.store.copies import copy_arrays
 from tellvision.store.ledger import LEDGER, Ledger, Row, peek
 from tellvision.store.lookup import Lookup
 from tellvision.store.manifests import (
@@ -10,10 +11,12 @@ from tellvision.store.manifests import (
     atomic_write,
     digest,
     is_current,
+    manifests_below,
     read_manifest,
     sync,
     write_manifest,
 )
+from tellvision.store.places import File, Piece, Place, find_place
 from tellvision.store.tables import (
     TABLE,
     TableWriter,
@@ -35,18 +38,24 @@ __all__ = [
     "Agenda",
     "ArrayReader",
     "ArrayWriter",
+    "File",
     "Ledger",
     "Lookup",
+    "Piece",
+    "Place",
     "Row",
     "TableWriter",
     "Wanted",
     "atomic_write",
     "batches",
     "by_item",
+    "copy_arrays",
     "digest",
+    "find_place",
     "from_bytes",
     "ids_of",
     "is_current",
+    "manifests_below",
     "peek",
     "read_manifest",
     "read_table",

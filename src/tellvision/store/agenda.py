@@ -29,7 +29,7 @@ class Wanted(NamedTuple):
 
 
 class Agenda:
-    """What there is to do in one stage; one at a time for a ledger.
+    """What there is to do in one stage; one at a time for a stage.
 
     Args:
         ledger: of the work folder, open.
@@ -44,28 +44,29 @@ class Agenda:
 
     def __init__(self, ledger: Ledger, stage: str, wanted: Iterable[Wanted]) -> None:
         self._db, self._stage = ledger.db, stage
+        self._wanted, self._todo = (_quoted(f"{what} {stage}") for what in ("wanted", "todo"))
         self._db.executescript(
-            """DROP TABLE IF EXISTS temp.wanted;
-            DROP TABLE IF EXISTS temp.todo;
-            CREATE TEMP TABLE wanted (
+            f"""DROP TABLE IF EXISTS temp.{self._wanted};
+            DROP TABLE IF EXISTS temp.{self._todo};
+            CREATE TEMP TABLE {self._wanted} (
                 place INTEGER PRIMARY KEY, item TEXT UNIQUE NOT NULL, fingerprint TEXT, input TEXT
             );
-            CREATE TEMP TABLE todo (place INTEGER PRIMARY KEY, item TEXT, fingerprint TEXT, input TEXT);"""
+            CREATE TEMP TABLE {self._todo} (place INTEGER PRIMARY KEY, item TEXT, fingerprint TEXT, input TEXT);"""
         )
         with self._db:
             self._db.execute("BEGIN")
             self._fill(wanted)
-        self.total = self._count("SELECT COUNT(*) FROM temp.wanted")
-        self.left = self._count("SELECT COUNT(*) FROM temp.todo")
-        gone = "SELECT COUNT(*) FROM items WHERE stage = ? AND item NOT IN (SELECT item FROM temp.wanted)"
+        self.total = self._count(f"SELECT COUNT(*) FROM temp.{self._wanted}")
+        self.left = self._count(f"SELECT COUNT(*) FROM temp.{self._todo}")
+        gone = f"SELECT COUNT(*) FROM items WHERE stage = ? AND item NOT IN (SELECT item FROM temp.{self._wanted})"
         self.gone = self._count(gone, stage)
 
     def _fill(self, wanted: Iterable[Wanted]) -> None:
-        into = "INSERT OR IGNORE INTO temp.wanted (item, fingerprint, input) VALUES (?, ?, ?)"
+        into = f"INSERT OR IGNORE INTO temp.{self._wanted} (item, fingerprint, input) VALUES (?, ?, ?)"
         self._db.executemany(into, wanted)
         self._db.execute(
-            """INSERT INTO temp.todo SELECT place, wanted.item, wanted.fingerprint, wanted.input FROM temp.wanted
-            LEFT JOIN items ON items.stage = ? AND items.item = wanted.item
+            f"""INSERT INTO temp.{self._todo} SELECT place, wanted.item, wanted.fingerprint, wanted.input
+            FROM temp.{self._wanted} AS wanted LEFT JOIN items ON items.stage = ? AND items.item = wanted.item
             WHERE items.fingerprint IS NOT wanted.fingerprint ORDER BY place""",
             (self._stage,),
         )
@@ -75,7 +76,8 @@ class Agenda:
 
     def todo(self) -> Iterator[Wanted]:
         """All that is to be worked on, in the order of the input."""
-        query = "SELECT place, item, fingerprint, input FROM temp.todo WHERE place > ? ORDER BY place LIMIT ?"
+        query = f"""SELECT place, item, fingerprint, input FROM temp.{self._todo}
+            WHERE place > ? ORDER BY place LIMIT ?"""
         last = -1
         while found := self._db.execute(query, (last, _AT_ONCE)).fetchall():
             for last, *values in found:  # noqa: B007 - the next piece begins behind the last
@@ -83,19 +85,19 @@ class Agenda:
 
     def known(self) -> dict[str, str]:
         """Items to work on whose fingerprint another item has already, with that item."""
-        query = """SELECT todo.item, MIN(items.item) FROM temp.todo JOIN items
+        query = f"""SELECT todo.item, MIN(items.item) FROM temp.{self._todo} AS todo JOIN items
             ON items.stage = ? AND items.fingerprint = todo.fingerprint AND items.rows > 0
             GROUP BY todo.item ORDER BY todo.place"""
         return dict(self._db.execute(query, (self._stage,)).fetchall())
 
     def strike(self, items: Iterable[str]) -> None:
         """Take items off what is to be worked on."""
-        self._db.executemany("DELETE FROM temp.todo WHERE item = ?", [(item,) for item in items])
-        self.left = self._count("SELECT COUNT(*) FROM temp.todo")
+        self._db.executemany(f"DELETE FROM temp.{self._todo} WHERE item = ?", [(item,) for item in items])
+        self.left = self._count(f"SELECT COUNT(*) FROM temp.{self._todo}")
 
     def forget_gone(self) -> None:
         """Take out of the ledger what the stage should not hold."""
-        query = "DELETE FROM items WHERE stage = ? AND item NOT IN (SELECT item FROM temp.wanted)"
+        query = f"DELETE FROM items WHERE stage = ? AND item NOT IN (SELECT item FROM temp.{self._wanted})"
         self._db.execute(query, (self._stage,))
         self.gone = 0
 
@@ -105,29 +107,39 @@ class Agenda:
 
     def content(self) -> str:
         """Names what came out of all items, in the order of the input."""
-        query = """SELECT item, status, reason, output FROM temp.wanted JOIN items USING (item)
+        query = f"""SELECT item, status, reason, output FROM temp.{self._wanted} JOIN items USING (item)
             WHERE stage = ? ORDER BY place"""
         known = hashlib.sha256()
         for row in self._db.execute(query, (self._stage,)):
             known.update(json.dumps(row).encode())
         return known.hexdigest()[:32]
 
+    def left_in_any(self, others: Iterable["Agenda"]) -> int:
+        """Items to work on here or in `others`, each once."""
+        lists = (f"SELECT item FROM temp.{agenda._todo}" for agenda in (self, *others))
+        return self._count(f"SELECT COUNT(*) FROM ({' UNION '.join(lists)})")
+
+
+def _quoted(name: str) -> str:
+    """A name that SQLite takes whatever is in it."""
+    doubled = name.replace('"', '""')
+    return f'"{doubled}"'
+
 
 class Holding(Collection[str]):
     """Items of an agenda that have rows; looked up on disk."""
 
-    _HELD = "FROM temp.wanted JOIN items USING (item) WHERE stage = ? AND rows > 0"
-
     def __init__(self, agenda: Agenda) -> None:
         self._db, self._stage = agenda._db, agenda._stage
+        self._held = f"FROM temp.{agenda._wanted} JOIN items USING (item) WHERE stage = ? AND rows > 0"
 
     def __iter__(self) -> Iterator[str]:
-        for (item,) in self._db.execute(f"SELECT item {self._HELD} ORDER BY place", (self._stage,)):
+        for (item,) in self._db.execute(f"SELECT item {self._held} ORDER BY place", (self._stage,)):
             yield item
 
     def __len__(self) -> int:
-        return int(self._db.execute(f"SELECT COUNT(*) {self._HELD}", (self._stage,)).fetchone()[0])
+        return int(self._db.execute(f"SELECT COUNT(*) {self._held}", (self._stage,)).fetchone()[0])
 
     def __contains__(self, item: object) -> bool:
-        found: Any = self._db.execute(f"SELECT 1 {self._HELD} AND item = ?", (self._stage, item)).fetchone()
+        found: Any = self._db.execute(f"SELECT 1 {self._held} AND item = ?", (self._stage, item)).fetchone()
         return found is not None

@@ -2,133 +2,129 @@
 
     shard-00000.bin     the rows of the first 256 items, one after the other, little-endian
     index.jsonl         a line for the layout, then a line per item: shard, row, rows, checksum,
-                        fingerprint; a line with "closed" where a stage was finished
+                        fingerprint; a line with "closed" where a stage was finished (`entries`)
 
 The last line about an item counts; one without rows takes the item away. Rows go to disk before
 their line, a line before the ledger's row, so a crash leaves at most a tail that nobody
 acknowledged, and opening for writing cuts it off. A shard is a block of items in the order of
 the input; once a stage has closed, what comes later goes to new shards.
+
+They are written on this machine, since an object store cannot append, and read from any place.
 """
 
 import contextlib
-import json
 import os
 import zlib
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tellvision.records import InputError
+from tellvision.store.entries import INDEX, Entry, IndexFile, checksum, lines_of, read_index
 from tellvision.store.manifests import sync
+from tellvision.store.places import LocalPlace, Place, find_place
+from tellvision.store.shards import MOST, shard_name, shards_of
 
-INDEX = "index.jsonl"
 ITEMS_PER_SHARD = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """Where an item's rows lie; `rows` is None where the item was taken away."""
-
-    item: str
-    fingerprint: str = ""
-    shard: int = -1
-    row: int = -1
-    rows: int | None = None
-    checksum: int = 0  # CRC-32 of the raw bytes
-
-
-@dataclass
-class _Index:
-    """The index file as read: entries with the byte offset at which each line begins."""
-
-    layout: dict[str, Any]
-    entries: list[Entry] = field(default_factory=list)
-    offsets: list[int] = field(default_factory=list)
-    sealed: int = 0  # shards that were there when the stage last closed
-    closed: int = 0  # entries that were there then, all of them acknowledged
-    size: int = 0  # bytes of whole lines; a torn last line lies beyond
-
-
-def _read_index(folder: Path) -> _Index:
-    data = (folder / INDEX).read_bytes()
-    size = data.rfind(b"\n") + 1
-    offset = 0
-    index: _Index | None = None
+def _read(place: Place) -> IndexFile:
     try:
-        for line in data[:size].splitlines(keepends=True):
-            record = json.loads(line)
-            if index is None:
-                index = _Index(record)
-            elif "closed" in record:
-                index.sealed, index.closed = record["closed"], len(index.entries)
-            else:
-                index.entries.append(Entry(**record))
-                index.offsets.append(offset)
-            offset += len(line)
-        if index is None:
-            raise ValueError("no layout line")
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{folder / INDEX} is damaged ({error}): delete {folder} and run again") from None
-    index.size = size
-    return index
-
-
-def _shard_path(folder: Path, shard: int) -> Path:
-    return folder / f"shard-{shard:05d}.bin"
+        return read_index(place.read(INDEX))
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"{place}/{INDEX} is damaged ({error}): delete {place} and run again") from None
 
 
 class ArrayReader:
-    """Reads items' rows from a folder of shards through memory maps."""
+    """Reads items' rows from the shards of a place.
 
-    def __init__(self, folder: Path) -> None:
-        if not (folder / INDEX).exists():
-            raise InputError(f"{folder} holds no arrays: run `tellvision run` on this work folder first")
-        self.folder = folder
-        index = _read_index(folder)
+    On this machine rows are views into memory maps, whose checksums are looked at where `check` says so.
+    From elsewhere they are fetched when asked for, and always checked.
+
+    Attributes:
+        place: where they lie.
+        dim: numbers in a row.
+        dtype: of them.
+        entries: item -> where its rows lie, for every item that is there.
+    """
+
+    def __init__(self, where: Path | str | Place, check: bool = False) -> None:
+        self.place = find_place(where) if isinstance(where, (str, Path)) else where
+        if self.place.size(INDEX) is None:
+            raise InputError(f"{self.place} holds no arrays: run `tellvision run` on this work folder first")
+        index = _read(self.place)
         self.dim: int = index.layout["dim"]
         self.dtype = np.dtype(index.layout["dtype"])
         latest = {e.item: e for e in index.entries}
         self.entries = {i: e for i, e in latest.items() if e.rows is not None}
-        self._maps: dict[int, np.ndarray] = {}
+        self._torn = index.torn
+        self._shards = shards_of(self.place, self.dim, self.dtype)
+        self._check = check or not isinstance(self.place, LocalPlace)
 
     def __contains__(self, item: str) -> bool:
         return item in self.entries
 
     def __getitem__(self, item: str) -> np.ndarray:
-        """The rows (rows, dim) of `item`, a read-only view into the shard. KeyError: no such item."""
-        entry = self.entries[item]
-        assert entry.rows is not None
-        return self.shard(entry.shard)[entry.row : entry.row + entry.rows]
+        """The rows (rows, dim) of `item`, read-only.
 
-    def shard(self, number: int) -> np.ndarray:
-        """All rows of a shard, memory-mapped, read-only."""
-        if number not in self._maps:
-            path = _shard_path(self.folder, number)
-            if path.stat().st_size == 0:
-                self._maps[number] = np.empty((0, self.dim), self.dtype)
-            else:
-                self._maps[number] = np.memmap(path, self.dtype, "r").reshape(-1, self.dim)
-        return self._maps[number]
+        Raises:
+            KeyError: no such item.
+            InputError: they are not there whole.
+        """
+        return self.rows([item])[0]
+
+    def rows(self, items: Iterable[str]) -> list[np.ndarray]:
+        """The rows of each of `items`, as `__getitem__` gives them; from far away in few requests."""
+        entries = [self.entries[item] for item in items]
+        return [self._whole(e, found) for e, found in zip(entries, self._shards.rows(entries), strict=True)]
 
     def gather(self, items: Iterable[str]) -> np.ndarray:
         """Rows of `items` in one array (rows, dim)."""
-        parts = [self[item] for item in items]
+        parts = self.rows(items)
         return np.concatenate(parts) if parts else np.empty((0, self.dim), self.dtype)
 
-    def damaged(self) -> list[str]:
-        """Items whose bytes no longer have the checksum they were written with, or are not there."""
-        return [i for i, e in self.entries.items() if not self._is_whole(e)]
+    def _whole(self, entry: Entry, found: np.ndarray | None) -> np.ndarray:
+        if found is None or (self._check and checksum(found) != entry.checksum):
+            name = f"{self.place}/{shard_name(entry.shard)}"
+            raise InputError(f"{name} is damaged where {entry.item} lies: delete {self.place} and run again")
+        return found
 
-    def _is_whole(self, entry: Entry) -> bool:
-        path = _shard_path(self.folder, entry.shard)
-        size = path.stat().st_size if path.exists() else 0
-        row_bytes = self.dim * self.dtype.itemsize
-        if size % row_bytes or (entry.row + (entry.rows or 0)) * row_bytes > size:
-            return False
-        return zlib.crc32(self[entry.item].tobytes()) == entry.checksum
+    def damaged(self, held: Iterable[str] = ()) -> list[str]:
+        """What is not as it was written, read whole, a few shards' worth at a time.
+
+        Args:
+            held: items that should be there.
+
+        Returns:
+            items whose rows are missing or have another checksum than they were written with, and the
+            name of the index where its end is missing.
+        """
+        lost = [item for item in held if item not in self.entries]
+        if self._torn:
+            lost.append(INDEX)
+        for block in self._blocks():
+            for entry, found in zip(block, self._shards.rows(block), strict=True):
+                if found is None or checksum(found) != entry.checksum:
+                    lost.append(entry.item)
+        return lost
+
+    def _blocks(self) -> Iterator[list[Entry]]:
+        """The entries in the order in which they lie, in blocks of bounded size."""
+        block: list[Entry] = []
+        size = 0
+        for entry in sorted(self.entries.values(), key=lambda e: (e.shard, e.row)):
+            block.append(entry)
+            size += (entry.rows or 0) * self.dim * self.dtype.itemsize
+            if size > MOST:
+                yield block
+                block, size = [], 0
+        if block:
+            yield block
 
 
 class ArrayWriter:
@@ -138,7 +134,7 @@ class ArrayWriter:
         self.folder, self.dim, self.dtype = folder, dim, np.dtype(dtype)
         self._layout = {"layout": 1, "dtype": dtype, "dim": dim, "items_per_shard": ITEMS_PER_SHARD}
         self._latest: dict[str, Entry] = {}
-        self._pending: list[dict[str, Any]] = []
+        self._pending: list[dict[str, Any] | Entry] = []
 
     def has_output(self) -> bool:
         """Whether anything was written here before."""
@@ -162,29 +158,30 @@ class ArrayWriter:
             if path.stat().st_size < size:
                 raise InputError(f"{path} has lost its end: delete {self.folder} and run again")
             os.truncate(path, size)
-        self._sealed = index.sealed
-        self._index = (self.folder / INDEX).open("a", encoding="utf-8")
+        self._sealed, self._crc = index.sealed, index.crc
+        self._index = (self.folder / INDEX).open("ab")
         self._begin(max([self._sealed, *ends]), ends)
         self._held = sum(e.shard == self._shard for e in index.entries)
 
-    def _continued(self, acknowledged: Mapping[str, str]) -> _Index:
+    def _continued(self, acknowledged: Mapping[str, str]) -> IndexFile:
         path = self.folder / INDEX
         if path.exists() and b"\n" in path.read_bytes():
-            index = _read_index(self.folder)
+            index = _read(LocalPlace(self.folder))
             if index.layout == self._layout:
                 while len(index.entries) > index.closed and not _is_known(index.entries[-1], acknowledged):
                     index.entries.pop()
-                    index.size = index.offsets.pop()
+                    index.size, index.crc = index.starts.pop()
                 os.truncate(path, index.size)
                 return index
             for shard in self.folder.glob("shard-*.bin"):  # another width or dtype: nothing to continue
                 shard.unlink()
-        path.write_text(json.dumps(self._layout) + "\n", encoding="utf-8")
-        return _Index(self._layout)
+        first, crc = lines_of([self._layout], 0)
+        path.write_bytes(first)
+        return IndexFile(self._layout, crc=crc)
 
     def _begin(self, shard: int, ends: Mapping[int, int]) -> None:
         self._shard, self._row, self._held = shard, ends.get(shard, 0), 0
-        self._file = _shard_path(self.folder, shard).open("ab")
+        self._file = (self.folder / shard_name(shard)).open("ab")
         sync(self.folder)  # a new file's name has to be on disk before its rows are acknowledged
 
     def append(self, item: str, fingerprint: str, rows: np.ndarray) -> int:
@@ -209,7 +206,7 @@ class ArrayWriter:
 
     def _note(self, entry: Entry) -> None:
         self._latest[entry.item] = entry
-        self._pending.append(asdict(entry))
+        self._pending.append(entry)
 
     def commit(self) -> None:
         """Rows to disk, then their lines."""
@@ -217,7 +214,8 @@ class ArrayWriter:
             return
         self._file.flush()
         os.fsync(self._file.fileno())
-        self._index.write("".join(json.dumps(record) + "\n" for record in self._pending))
+        lines, self._crc = lines_of(self._pending, self._crc)
+        self._index.write(lines)
         self._index.flush()
         os.fsync(self._index.fileno())
         self._pending = []
@@ -233,7 +231,7 @@ class ArrayWriter:
             self._pending.append({"closed": shards})
         self.commit()
         if not self._held:
-            _shard_path(self.folder, self._shard).unlink()
+            (self.folder / shard_name(self._shard)).unlink()
         sync(self.folder)
         return {"shards": shards, "dim": self.dim}
 

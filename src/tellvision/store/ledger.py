@@ -152,6 +152,10 @@ class Ledger:
         query = f"SELECT {_COLUMNS} FROM items WHERE stage = ? AND status = 'skipped' ORDER BY item"
         return map(_row, self.db.execute(query, (stage,)))
 
+    def stages(self) -> list[str]:
+        """The stages that have items, by name."""
+        return [stage for (stage,) in self.db.execute("SELECT DISTINCT stage FROM items ORDER BY stage")]
+
     def reasons(self, stage: str) -> set[str]:
         """Why items of `stage` were skipped, each reason once."""
         query = "SELECT DISTINCT reason FROM items WHERE stage = ? AND status = 'skipped'"

@@ -85,6 +85,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest | {"hash": _name(manifest)}
 
 
+def manifests_below(folder: Path) -> dict[str, dict[str, Any]]:
+    """The manifests of the finished artefacts that lie side by side in `folder`, by the names of theirs."""
+    return {path.parent.name: read_manifest(path.parent) for path in sorted(folder.glob(f"*/{MANIFEST}"))}
+
+
 def is_current(folder: Path, config: dict[str, Any], inputs: dict[str, str]) -> bool:
     """Whether `folder` was finished with this configuration from these inputs."""
     if not (folder / MANIFEST).exists():
