@@ -4,6 +4,8 @@
     config.json          schema version, the model's configuration, stop words, what the writer adds
     tokenizer.json       with word pieces: the tokenizer
 
+A frozen pair is written as a reference: config.json with its name, where it lies and the sha256 of its weights.
+
 Each file is written whole or not at all; the weights carry a hash of the configuration they belong to,
 so that weights are never read with the configuration of another model.
 """
@@ -23,6 +25,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from tellvision.embedding.config import ModelConfig, from_dict, to_dict
+from tellvision.embedding.frozen import FrozenPair, is_backbone
 from tellvision.embedding.model import TextVideoModel
 from tellvision.embedding.text import TextTransform, WordPieces
 from tellvision.embedding.words import WordVectors, read_words
@@ -32,10 +35,13 @@ from tellvision.store import atomic_write, digest
 SCHEMA = 1
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
 
+Model = TextVideoModel | FrozenPair
+"""What `load` gives: both say their `features`, and have `encode_text` and `embed_clips`."""
+
 Words = str | Path | Mapping[str, ArrayLike] | WordVectors
 
 
-def save(model: TextVideoModel, folder: Path, extra: dict[str, Any] | None = None) -> None:
+def save(model: Model, folder: Path, extra: dict[str, Any] | None = None) -> None:
     """Write `model` to `folder`, over what stands there.
 
     Killed between two files, the folder loads as the new weights with the `extra` of before; where the
@@ -47,7 +53,12 @@ def save(model: TextVideoModel, folder: Path, extra: dict[str, Any] | None = Non
         extra: JSON values kept under `extra` in config.json: how it was trained, on what.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    about = {"schema": SCHEMA, "model": to_dict(model.config), "stop_words": None, "extra": extra or {}}
+    about: dict[str, Any] = {"schema": SCHEMA, "model": None, "stop_words": None, "extra": extra or {}}
+    if isinstance(model, FrozenPair):
+        about["frozen"] = {"name": model.name, "place": model.place, "weights": model.weights}
+        _write(about, folder)
+        return
+    about["model"] = to_dict(model.config)
     if model.text is not None:
         about["stop_words"] = sorted(model.text.stop_words)
         if isinstance(model.text.lookup, WordPieces):
@@ -57,11 +68,17 @@ def save(model: TextVideoModel, folder: Path, extra: dict[str, Any] | None = Non
         weights["word_table"] = _halved(weights["word_table"])
     marked = {"model": digest(about["model"])}
     atomic_write(folder / WEIGHTS, safetensors.torch.save(weights, metadata=marked))
+    _write(about, folder)
+
+
+def _write(about: dict[str, Any], folder: Path) -> None:
     atomic_write(folder / CONFIG, json.dumps(about, indent=1, sort_keys=True, ensure_ascii=False).encode())
 
 
 def weights_hash(folder: Path) -> str:
-    """sha256 of the weights' file in `folder` (64 hex digits)."""
+    """sha256 of the weights' file in `folder`, or of the weights that a frozen pair refers to (64 hex digits)."""
+    if not (folder / WEIGHTS).exists() and (frozen := read_config(folder).get("frozen")):
+        return str(frozen["weights"])
     known = hashlib.sha256()
     with (folder / WEIGHTS).open("rb") as file:
         while block := file.read(1 << 20):
@@ -69,14 +86,15 @@ def weights_hash(folder: Path) -> str:
     return known.hexdigest()
 
 
-def load(source: str | Path, words: Words | None = None) -> TextVideoModel:
-    """The model of a checkpoint.
+def load(source: str | Path, words: Words | None = None) -> Model:
+    """The model of a checkpoint, or a frozen pair.
 
     Args:
         source: a folder that `save` wrote; or the id of a model on the hub, a text of the form
             `owner/name`, which is fetched if `huggingface_hub` is installed, and said so on stderr.
             What exists here, a `Path`, what begins with `.`, `/` or `~`, or has a folder of this
-            machine before the `/`, is never asked of the hub.
+            machine before the `/`, is never asked of the hub. Or the name of a backbone that reads too, such
+            as `clip` or `clip:FOLDER`: its two towers as they are.
         words: only where the checkpoint refers to an outside table: the path of a word2vec .bin or GloVe
             text file, or {word: (e,) array}.
 
@@ -88,10 +106,14 @@ def load(source: str | Path, words: Words | None = None) -> TextVideoModel:
     """
     folder = Path(source)
     if not folder.exists():
+        if isinstance(source, str) and is_backbone(source):
+            return FrozenPair.named(source)
         if not _may_be_hub_id(source):
             raise InputError(f"there is no checkpoint at {source}")
         folder = _fetch(str(source))
     about = read_config(folder)
+    if "frozen" in about:
+        return _referred(about["frozen"], folder / CONFIG)
     config = from_dict(about["model"])
     table = None if words is None else words if isinstance(words, WordVectors) else read_words(words)
     stop_words = None if about["stop_words"] is None else frozenset(about["stop_words"])
@@ -125,6 +147,20 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not about.keys() >= {"model", "stop_words", "extra"}:
         raise InputError(f"{path} is no configuration of a checkpoint: it needs model, stop_words and extra")
     return about
+
+
+def _referred(frozen: object, path: Path) -> FrozenPair:
+    """The frozen pair that a checkpoint refers to; InputError: it is not there, or another one by now."""
+    if not isinstance(frozen, dict) or not all(
+        isinstance(frozen.get(name), str) for name in ("name", "place", "weights")
+    ):
+        raise InputError(f"{path} is damaged: a frozen pair has a name, a place and weights")
+    if not is_backbone(frozen["place"]):
+        raise InputError(f"{path} refers to {frozen['place']!r}, which this tellvision does not know")
+    pair = FrozenPair(frozen["name"], frozen["place"])
+    if pair.weights != frozen["weights"]:
+        raise InputError(f"the weights of {pair.place} are others than when {path} was written: make it again")
+    return pair
 
 
 def _assemble(

@@ -5,6 +5,7 @@ Nothing heavy is imported here, so that the command line shows every field witho
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -21,6 +22,11 @@ class Track:
     """Steps per second."""
     dim: int
     """Numbers per step."""
+
+
+def spoken(tracks: Sequence[Track]) -> str:
+    """What a row is joined from, for a reader: `efficientnet-lite0 (1280), motion (512)`."""
+    return ", ".join(f"{track.name} ({track.dim})" for track in tracks)
 
 
 @dataclass(frozen=True, kw_only=True)

