@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from corpus import STEPS, TEXTS, film
-from tellvision.media import Frames, probe, thumbnail
+from tellvision.media import Frames, View, probe, thumbnail
 from tellvision.records import Skip
 
 GREYS = [10, 60, 110, 160, 210, 250]
@@ -34,9 +34,15 @@ def timed(path, times, *, size=(64, 48)):
     return path
 
 
-def greys(path, fps, size=8):
+def whole(path, fps, size, **span):
+    """Frames of the whole picture, squashed."""
+    return Frames(path, [View(fps=fps, size=size)], **span)
+
+
+def greys(path, fps, size=8, **span):
     """Which grey each row shows."""
-    return [GREYS.index(min(GREYS, key=lambda g: abs(g - int(f.mean())))) for f in Frames(path, fps, size)]
+    rows = whole(path, fps, size, **span)
+    return [GREYS.index(min(GREYS, key=lambda g: abs(g - int(f.mean())))) for _, f in rows]
 
 
 VARIABLE = [0.0, 0.4, 0.5, 2.7, 3.0, 3.1]  # and the last one stays for a tenth of a second
@@ -59,7 +65,7 @@ def test_a_video_that_begins_late_begins_at_zero(tmp_path, offset):
 
 def test_a_steady_rate_gives_a_row_per_second(tmp_path):
     path = film(tmp_path / "x.mp4", TEXTS[:3], seconds=4)
-    frames = list(Frames(path, 1.0, 16))
+    frames = [f for _, f in whole(path, 1.0, 16)]
     assert len(frames) == 12
     assert all(f.shape == (16, 16, 3) and f.dtype == np.uint8 for f in frames)
     for row, frame in enumerate(frames):
@@ -86,13 +92,13 @@ def test_other_containers_and_codecs(tmp_path, ending, codec):
         assert greys(tmp_path / f"x{ending}", 1.0) == [0, 1, 2, 3, 4, 5]
         return
     path = film(tmp_path / f"x{ending}", TEXTS[:2], codec=codec, seconds=3)
-    assert len(list(Frames(path, 1.0, 16))) == 6
+    assert len(list(whole(path, 1.0, 16))) == 6
 
 
 @pytest.mark.parametrize("size", [(64, 48), (62, 46), (16, 240), (1000, 18)])
 def test_the_whole_picture_is_squeezed(tmp_path, size):
     path = timed(tmp_path / "x.mkv", [0.0, 1.0], size=size)
-    assert [f.shape for f in Frames(path, 1.0, 24)] == [(24, 24, 3)] * 2
+    assert [f.shape for _, f in whole(path, 1.0, 24)] == [(24, 24, 3)] * 2
 
 
 def test_odd_sizes_decode(tmp_path):
@@ -142,7 +148,7 @@ def test_pictures_stand_upright(tmp_path, matrix, corner):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
         container.mux(stream.encode())
     turned(path, matrix)
-    (frame,) = Frames(path, 1.0, 32)
+    ((_, frame),) = whole(path, 1.0, 32)
     small = np.array(Image.open(io.BytesIO(thumbnail(path, 0.0, width=40))))
     assert small.shape == ((20, 40, 3) if corner in ("left", "right") else (80, 40, 3))
     for shown in (frame, small):
@@ -169,8 +175,8 @@ def cut(path, share=0.5):
 def test_half_a_file_gives_what_can_be_read_and_says_so(tmp_path, name):
     codec = {"x.avi": "mpeg4", "x.webm": "libvpx"}.get(name, "libx264")
     path = film(tmp_path / name, TEXTS, seconds=5, codec=codec, options={"movflags": "faststart"})
-    assert len(list(Frames(path, 1.0, 8))) == 30
-    half = Frames(cut(path), 1.0, 8)
+    assert len(list(whole(path, 1.0, 8))) == 30
+    half = whole(cut(path), 1.0, 8)
     rows = len(list(half))
     assert 8 <= rows <= 22
     assert half.note.startswith("ends at ")
@@ -178,7 +184,7 @@ def test_half_a_file_gives_what_can_be_read_and_says_so(tmp_path, name):
 
 
 def test_a_whole_file_has_no_note(tmp_path):
-    frames = Frames(film(tmp_path / "x.mp4", TEXTS[:2]), 1.0, 8)
+    frames = whole(film(tmp_path / "x.mp4", TEXTS[:2]), 1.0, 8)
     assert len(list(frames)) == 8
     assert frames.note == ""
 
@@ -195,7 +201,7 @@ def test_an_mp4_without_its_end_has_no_table_of_contents(tmp_path):
 def skipped(path):
     """The reason with which opening, decoding and thumbnails skip; it must be the same."""
     reasons = set()
-    for use in (probe, lambda p: list(Frames(p, 1.0, 8)), lambda p: thumbnail(p, 0.0)):
+    for use in (probe, lambda p: list(whole(p, 1.0, 8)), lambda p: thumbnail(p, 0.0)):
         with pytest.raises(Skip) as skip:
             use(path)
         assert path.name in skip.value.detail
@@ -265,13 +271,13 @@ def test_sound_alone_has_no_picture(tmp_path):
 def test_whatever_the_bytes_only_a_skip_comes_out(tmp_path, name):
     """Thirty damaged files per container: each gives rows or a reason, none anything else."""
     path = film(tmp_path / name, TEXTS[:2], seconds=2, codec="mpeg4" if name == "x.avi" else "libx264")
-    whole, random = path.read_bytes(), np.random.default_rng(0)
+    undamaged, random = path.read_bytes(), np.random.default_rng(0)
     for _ in range(30):
-        data = bytearray(whole)
+        data = bytearray(undamaged)
         for at in random.integers(0, random.choice([1000, len(data)]), 20):
             data[at] = random.integers(256)
         path.write_bytes(data)
-        for use in (probe, lambda p: next(iter(Frames(p, 1.0, 8))), lambda p: thumbnail(p, 1.0)):
+        for use in (probe, lambda p: next(iter(whole(p, 1.0, 8))), lambda p: thumbnail(p, 1.0)):
             with contextlib.suppress(Skip):
                 use(path)
 
@@ -283,7 +289,7 @@ def test_a_file_without_a_decoder_is_unreadable(tmp_path):
 
 
 def test_times_of_nonsense_end_a_video(tmp_path):
-    frames = Frames(timed(tmp_path / "x.mkv", [0.0, 1.0, 2.0, 1e6]), 1.0, 8)
+    frames = whole(timed(tmp_path / "x.mkv", [0.0, 1.0, 2.0, 1e6]), 1.0, 8)
     rows = len(list(frames))
     assert 2 <= rows <= 4
     assert "a frame at 1000000 s" in frames.note
@@ -312,7 +318,7 @@ def test_real_files_of_several_kinds(real_data):
     seen = 0
     for path in sorted((real_data / "odd_videos").iterdir()):
         about = probe(path)
-        frames = Frames(path, 1.0, 32)
+        frames = whole(path, 1.0, 32)
         rows = len(list(frames))
         assert frames.note == ""
         assert abs(rows - about.duration) <= 1.5, path.name

@@ -5,8 +5,10 @@ calls itself .mp4 cannot make FFmpeg open another file or the network. A file th
 early gives what can be read, with a note; one that gives nothing is skipped with a reason.
 """
 
-from tellvision.media.frames import Frames, thumbnail
+from tellvision.media.decoding import Decoded
+from tellvision.media.frames import Frames, pixels, thumbnail
 from tellvision.media.opening import ENDINGS, Probe, probe
 from tellvision.media.sound import RATE, Sound
+from tellvision.media.views import View
 
-__all__ = ["ENDINGS", "RATE", "Frames", "Probe", "Sound", "probe", "thumbnail"]
+__all__ = ["ENDINGS", "RATE", "Decoded", "Frames", "Probe", "Sound", "View", "pixels", "probe", "thumbnail"]

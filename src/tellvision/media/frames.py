@@ -1,86 +1,160 @@
-"""Pictures of a video: its frames at a rate, and one picture of a moment."""
+"""Pictures of a video: its frames as views want them, and one picture of a moment."""
 
+import heapq
 import io
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from PIL import Image
 
-from tellvision.media.opening import length_of, reason_of, start_of, with_picture
+from tellvision.media.decoding import ROUNDED, Decoded
+from tellvision.media.opening import reason_of
+from tellvision.media.views import Interpolation, View
 from tellvision.records import Skip
 
-ROUNDED = 1e-3  # seconds: what the times in a file may be off
+_LONGEST = 16  # times the short side: what is longer is no picture, and its scaled copy without bounds
+
+
+_EXACT = 1 << 13 | 1 << 18  # every pixel its own colour, rounded: without, pictures are 1.5 of 255 too dark
+_FLAGS = {"area": 0x20, "bilinear": 0x2, "bicubic": 0x4}  # of FFmpeg's scaler
 
 
 class Frames:
-    """Frames of a video at `fps`, the whole picture scaled to `size` x `size`.
+    """Frames of a video from `start` to `end` seconds, as each of `views` wants them, in one decoding.
 
-    Row i is what is on the screen at i / fps seconds: the last frame begun by then (the first one,
-    before any began). Iterate once; afterwards `note` says what was odd, if anything.
+    Row i of a view is what is on the screen at start + i / view.fps seconds: the last frame begun by then
+    (the first one, before any began). There are rows before `end` and before the video ends, and always
+    one where the span begins inside the video. Iterate once; afterwards `note` says what was odd, if
+    anything.
     """
 
-    def __init__(self, path: Path, fps: float, size: int) -> None:
-        self.path, self.fps, self.size = path, fps, size
+    def __init__(self, path: Path, views: Sequence[View], start: float = 0.0, end: float = math.inf) -> None:
+        if not (0 <= start <= end and start < math.inf):
+            raise ValueError(f"a span needs 0 <= start <= end in seconds, got start={start}, end={end}")
+        self.path, self.views, self.start, self.end = path, tuple(views), start, end
         self.note = ""
 
-    def __iter__(self) -> Iterator[np.ndarray]:
-        """Yield (size, size, 3) uint8 RGB.
+    def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield which view, and its next row as (height, width, 3) uint8 RGB; rows in order of time.
+
+        Rows that show the same frame are the same array: do not write into it.
 
         Raises:
-            Skip: the file cannot be opened, or not one frame can be decoded (`no_frames`).
+            Skip: the file cannot be opened, or not one frame can be decoded (`no_frames`), or a picture is
+                too long and narrow for a view (`odd_shape`).
         """
-        row = 0
-        with with_picture(self.path) as container:
-            stream = container.streams.video[0]
-            stream.thread_type = "NONE"  # one thread a process: the runner keeps the cores busy
-            expected, latest = length_of(container)
-            start, shown, error = start_of(container), None, None
-            frames = container.decode(stream)
-            while True:
-                try:
-                    frame = next(frames)
-                except StopIteration:
-                    break
-                except (av.FFmpegError, ValueError) as problem:
-                    error = problem
-                    break
-                if frame.time is None:
+        due = [(self.start, which, 0) for which in range(len(self.views))]  # next row of each view
+        decoded = Decoded(self.path, self.start, self._needed)
+        pictures = _Pictures(self.path, self.views)
+        shown: av.VideoFrame | None = None
+        last = -math.inf
+        for begins, frame in decoded:
+            if shown is not None:
+                if begins < last:
                     continue
-                begins = frame.time - start
-                if begins > latest:
-                    error = ValueError(f"a frame at {begins:.0f} s")
-                    break
-                if shown is not None and begins > row / self.fps + ROUNDED:
-                    picture = self._scaled(shown)
-                    while begins > row / self.fps + ROUNDED:
-                        yield picture
-                        row += 1
-                shown, ends = frame, begins + float((frame.duration or 0) * (frame.time_base or 0))
-            if shown is None:
-                raise Skip("no_frames", f"{self.path.name}: {reason_of(error) if error else 'no frame in it'}")
-            picture = self._scaled(shown)
-            while row == 0 or min(ends, latest) > row / self.fps + ROUNDED:
-                yield picture
-                row += 1
-        if error is not None or ends < expected - 2.0:
-            self.note = f"ends at {ends:.0f} of {expected:.0f} s" + (f": {reason_of(error)}" if error else "")
+                while due and begins > due[0][0] + ROUNDED:
+                    yield due[0][1], pictures.of(shown, due[0][1])
+                    self._next(due)
+            if not due:
+                break
+            shown, last = frame, begins
+        if shown is None:
+            return
+        ends = min(decoded.ends, self.end)
+        inside = self.start <= last + ROUNDED or self.start + ROUNDED < decoded.ends
+        while due and (ends > due[0][0] + ROUNDED or (inside and due[0][2] == 0)):
+            yield due[0][1], pictures.of(shown, due[0][1])
+            self._next(due)
+        if decoded.ends < min(decoded.expected, self.end) - 2.0:
+            self.note = f"ends at {decoded.ends:.0f} of {decoded.expected:.0f} s"
+            self.note += f": {decoded.problem}" if decoded.problem else ""
+        elif decoded.problem:
+            self.note = f"does not decode in places: {decoded.problem}"
 
-    def _scaled(self, frame: av.VideoFrame) -> np.ndarray:
-        return _rgb(self.path, frame, self.size, self.size)
+    def _next(self, due: list[tuple[float, int, int]]) -> None:
+        _, which, row = due[0]
+        at = self.start + (row + 1) / self.views[which].fps
+        if at + ROUNDED < self.end:
+            heapq.heapreplace(due, (at, which, row + 1))
+        else:
+            heapq.heappop(due)
+
+    def _needed(self, begins: float, ends: float) -> bool:
+        """Whether a row of a view falls into begins <= t < ends."""
+        for view in self.views:
+            near = max(0, math.ceil((begins - ROUNDED - self.start) * view.fps) - 1)
+            for row in range(near, near + 3):  # the first row from `begins` on is one of them
+                at = self.start + row / view.fps
+                if begins <= at + ROUNDED < ends and (row == 0 or at + ROUNDED < self.end):
+                    return True
+        return False
 
 
-def _rgb(path: Path, frame: av.VideoFrame, width: int, height: int) -> np.ndarray:
-    """(height, width, 3) uint8, turned as the file says: upright films of telephones lie on their side in it."""
+class _Pictures:
+    """The pictures of one frame at a time, each scaled once however many rows and views show it."""
+
+    def __init__(self, path: Path, views: Sequence[View]) -> None:
+        self._path, self._views = path, views
+        self._frame: av.VideoFrame | None = None
+        self._sizes: list[tuple[int, int]] = []
+        self._scalers: dict[tuple[int, int, str], VideoReformatter] = {}
+        self._made: dict[tuple[int, int, str], np.ndarray] = {}
+
+    def of(self, frame: av.VideoFrame, which: int) -> np.ndarray:
+        """The frame as a view wants it; all of a video are of the shape of the first."""
+        if frame is not self._frame:
+            self._frame, self._made = frame, {}
+            self._sizes = self._sizes or [self._size(view, frame) for view in self._views]
+        view, (height, width) = self._views[which], self._sizes[which]
+        key = (height, width, view.interpolation)
+        if key not in self._made:
+            scaler = self._scalers.setdefault(key, VideoReformatter())
+            self._made[key] = pixels(frame, width, height, view.interpolation, scaler)
+        picture = self._made[key]
+        if view.fit == "crop":
+            top, left = (height - view.size) // 2, (width - view.size) // 2
+            picture = np.ascontiguousarray(picture[top : top + view.size, left : left + view.size])
+        return picture
+
+    def _size(self, view: View, frame: av.VideoFrame) -> tuple[int, int]:
+        width, height = _upright(frame)
+        if view.fit != "squash" and max(width, height) > _LONGEST * min(width, height):
+            raise Skip("odd_shape", f"{self._path.name}: {width}x{height} is more than 1:{_LONGEST}")
+        return view.scaled(width, height)
+
+
+def pixels(
+    frame: av.VideoFrame,
+    width: int,
+    height: int,
+    interpolation: Interpolation = "area",
+    scaler: VideoReformatter | None = None,
+) -> np.ndarray:
+    """(height, width, 3) uint8 RGB, turned as the file says: upright films of telephones lie on their side in it.
+
+    With the same `scaler` for frames of one size what it has prepared is used again.
+
+    Raises:
+        Skip: pixels that cannot be converted (`no_frames`).
+    """
     turns = _quarter_turns(frame)
     if turns % 2:
         width, height = height, width
+    scaler, how = scaler or VideoReformatter(), _FLAGS[interpolation] | _EXACT
     try:
-        pixels = frame.reformat(width, height, "rgb24", interpolation="AREA").to_ndarray()
+        flat = scaler.reformat(frame, width, height, "rgb24", interpolation=how, threads=1).to_ndarray()
     except (av.FFmpegError, ValueError) as error:
-        raise Skip("no_frames", f"{path.name}: {reason_of(error)}") from None
-    return np.ascontiguousarray(np.rot90(pixels, turns))
+        raise Skip("no_frames", f"{frame.format.name} pixels cannot be converted: {reason_of(error)}") from None
+    return np.ascontiguousarray(np.rot90(flat, turns))
+
+
+def _upright(frame: av.VideoFrame) -> tuple[int, int]:
+    """Width and height, as the picture is shown."""
+    return (frame.height, frame.width) if _quarter_turns(frame) % 2 else (frame.width, frame.height)
 
 
 def _quarter_turns(frame: av.VideoFrame) -> int:
@@ -91,27 +165,20 @@ def _quarter_turns(frame: av.VideoFrame) -> int:
 def thumbnail(path: Path, seconds: float, width: int = 320) -> bytes:
     """The picture at `seconds` (the last one, past the end) as JPEG, `width` pixels wide.
 
+    What is longer than wide by far is squeezed.
+
     Raises:
-        Skip: as for `Frames`.
+        Skip: the file cannot be opened, or not one frame can be decoded (`no_frames`).
     """
     picture = None
-    with with_picture(path) as container:
-        stream = container.streams.video[0]
-        start = start_of(container)
-        try:
-            container.seek(int((max(seconds, 0.0) + start) * av.time_base), backward=True)
-            for frame in container.decode(stream):
-                picture = frame
-                if frame.time is None or frame.time - start >= seconds:
-                    break
-        except (av.FFmpegError, ValueError) as error:
-            if picture is None:
-                raise Skip("no_frames", f"{path.name}: {reason_of(error)}") from None
-        if picture is None:
-            raise Skip("no_frames", f"{path.name}: no frame at {seconds:.1f} s")
-        sides = picture.width, picture.height
-        across, down = sides[::-1] if _quarter_turns(picture) % 2 else sides
-        pixels = _rgb(path, picture, width, max(2, round(down * width / across)))
+    at = max(seconds, 0.0) + ROUNDED
+    for begins, frame in Decoded(path, max(seconds, 0.0), lambda begins, ends: begins <= at < ends):
+        if picture is not None and begins > at:
+            break
+        picture = frame
+    assert picture is not None
+    across, down = _upright(picture)
+    small = pixels(picture, width, min(max(2, round(down * width / across)), _LONGEST * width))
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=82)
+    Image.fromarray(small).save(buffer, "JPEG", quality=82)
     return buffer.getvalue()

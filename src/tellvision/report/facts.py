@@ -15,9 +15,9 @@ from tellvision.records import InputError
 from tellvision.report.pictures import Question, Still, ask, few
 from tellvision.report.statistics import statistics
 from tellvision.search import Index, load_model
-from tellvision.store import read_manifest
+from tellvision.store import manifests_below, read_manifest
 
-STAGES = ("captions", "clips", "features", "pairs", "runs", "index")
+STAGES = ("captions", "clips", "pairs", "runs", "index")
 EXAMPLES = 3  # videos named for each reason
 
 
@@ -98,7 +98,9 @@ class Facts:
 def manifests_of(work: Path, name: str) -> dict[str, dict[str, Any]]:
     """Stage -> manifest of everything that the report is made from; InputError: one is not finished."""
     folders = {"videos": work / "videos"} | {stage: work / stage / name for stage in STAGES}
-    return {stage: read_manifest(folder) for stage, folder in folders.items()}
+    found = {stage: read_manifest(folder) for stage, folder in folders.items()}
+    tracks = manifests_below(work / "features" / name)
+    return found | {f"features/{part}": one for part, one in tracks.items()}
 
 
 def gather(

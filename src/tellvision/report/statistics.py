@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tellvision.corpus.captions import without_stop_words
-from tellvision.store import MANIFEST, TABLE, Lookup, batches, by_item, read_manifest
+from tellvision.store import MANIFEST, TABLE, Lookup, batches, by_item, manifests_below, read_manifest
 
 PAPER = {
     "videos": 1_220_000,
@@ -31,8 +31,8 @@ PAPER = {
 }
 """HowTo100M; its clips are as long as their lines, its captions are counted without stop words."""
 
-STAGES = ("speech", "captions", "shots", "clips", "features", "pairs")
-"""Where videos may be left out, after `videos` itself."""
+STAGES = ("speech", "captions", "shots", "clips", "pairs")
+"""Where videos may be left out, after `videos` itself; features besides, a stage for each backbone."""
 
 SAMPLED = 20_000  # captions whose words are counted
 
@@ -166,7 +166,8 @@ def _manifests(work: Path, name: str) -> dict[str, dict[str, Any]]:
         folder = work / stage / name
         if (folder / MANIFEST).exists() and not unused.get(stage):
             found[stage] = read_manifest(folder)
-    return found
+    tracks = manifests_below(work / "features" / name)
+    return found | {f"features/{part}": one for part, one in tracks.items()}
 
 
 def _videos(videos: Path, clips: Path) -> tuple[Tally, Tally]:

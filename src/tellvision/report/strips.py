@@ -80,7 +80,10 @@ def strips(path: Path, clips: Sequence[Clip], rate: float) -> Strips:
     sheet = np.zeros((SIDE * height, SIDE * width, 3), np.uint8)
     following = iter(wanted)
     moment = next(following, None)
-    for row, frame in enumerate(media.Frames(path, rate, max(width, height))):
+    view = media.View(fps=rate, size=max(width, height))
+    first, last = (wanted[0], wanted[-1]) if wanted else (0, 0)
+    rows = media.Frames(path, [view], first / rate, (last + 0.5) / rate)
+    for row, (_, frame) in enumerate(rows, first):
         if moment is None:
             break
         if row < moment:

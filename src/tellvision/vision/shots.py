@@ -12,13 +12,13 @@ import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-import av
 import numpy as np
 import torch
+from av.video.reformatter import VideoReformatter
 
-from tellvision.media.opening import length_of, reason_of, start_of, with_picture
-from tellvision.records import InputError, Skip
-from tellvision.vision.extractors.efficientnet_lite import has_bfloat16
+from tellvision.media import Decoded, pixels
+from tellvision.records import InputError
+from tellvision.vision.network import has_bfloat16
 
 WEIGHTS = "a313d0b3bebfa9a71914b375bfdf918a30b5c3b1e6be51972d35dd8078b442de"
 """sha256 of the network's weights, part of what makes cuts stale."""
@@ -54,35 +54,10 @@ def frames_of(path: Path) -> Iterator[tuple[float, np.ndarray]]:
     Raises:
         Skip: the file cannot be opened, or not one frame can be decoded (`no_frames`).
     """
-    begins, problem = None, "no frame in it"
-    with with_picture(path) as container:
-        stream = container.streams.video[0]
-        stream.thread_type = "NONE"  # one thread a process: the runner keeps the cores busy
-        start, (_, latest) = start_of(container), length_of(container)
-        frames = container.decode(stream)
-        while True:
-            try:
-                frame = next(frames)
-                if frame.time is None:
-                    continue
-                if frame.time - start > latest:
-                    break
-                picture = _small(frame)
-            except StopIteration:
-                break
-            except (av.FFmpegError, ValueError) as error:
-                problem = reason_of(error)
-                break
-            begins = max(frame.time - start, begins or 0.0)
-            yield begins, picture
-    if begins is None:
-        raise Skip("no_frames", f"{path.name}: {problem}")
-
-
-def _small(frame: av.VideoFrame) -> np.ndarray:
-    turns = round(frame.rotation / 90) % 4  # as `media.Frames` does: films of telephones lie on their side
-    sides = (HEIGHT, WIDTH) if turns % 2 else (WIDTH, HEIGHT)
-    return np.rot90(frame.reformat(*sides, "rgb24", interpolation="BICUBIC").to_ndarray(), turns)
+    latest, scaler = 0.0, VideoReformatter()
+    for begins, frame in Decoded(path):
+        latest = max(latest, begins)
+        yield latest, pixels(frame, WIDTH, HEIGHT, "bicubic", scaler)
 
 
 def endings(frames: Iterable[tuple[float, np.ndarray]], network: Network) -> Iterator[tuple[float, float]]:
