@@ -7,13 +7,16 @@ import sys
 from benchmarks import figures
 
 BENCHMARKS = {
+    "backbones": "ViT-B/16 and ResNet-152 fed from videos, on a GPU if there is one, against the network alone",
     "captions": "caption files to clips, against webvtt-py reading the same files",
-    "extraction": "videos to tracks, against decoding alone and the network alone",
+    "decoding": "frames of views, against FFmpeg's decoder alone",
+    "extraction": "videos to tracks, against decoding alone, the network alone, the released extractor's way",
     "loading": "training batches, against a loader written the way the reference is",
     "speech": "what is heard: words wrong, lines' starts, speed against faster-whisper called by hand",
+    "store": "clips read from the store, against a .npy file per video",
     "step": "a training step, against the machine's own matrix product",
 }
-QUICK = ("extraction", "loading", "step")  # together under three minutes on two cores
+QUICK = ("extraction", "loading", "step", "store")  # together under three minutes on two cores
 
 
 def main() -> None:

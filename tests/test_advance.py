@@ -7,7 +7,7 @@ import pytest
 
 from tellvision.records import InputError, Skip
 from tellvision.runners import Result
-from tellvision.stages.advance import Stage, advance, require_share
+from tellvision.stages.advance import Shared, Stage, advance, advance_together, require_share
 from tellvision.store import ArrayReader, ArrayWriter, Ledger, Row, Wanted, read_manifest
 
 
@@ -303,3 +303,113 @@ def test_a_stage_stops_where_too_much_is_skipped(tmp_path):
     assert "\n" not in line
     assert "captions: 4 of 5 cannot be used (3 no_subtitles, 1 empty_subtitles), e.g. v0: none" in line
     assert "--max-skipped" in line
+
+
+# Several stages from the same items in one go
+
+
+def halves(job):
+    """For each stage that lacks the number: its double or its half."""
+    number, stages = job
+    if number < 0:
+        raise Skip("negative", f"{number} is below zero")
+    found = {"twice": number * 2, "half": number / 2}
+    rows = {name: np.full((1, 4), found[name.rpartition("/")[2]], np.float16) for name in stages}
+    return Result({name: Result(values, f"{values[0, 0]}") for name, values in rows.items()}, "")
+
+
+class Together:
+    """A work folder with two stages that are made from the same numbers."""
+
+    def __init__(self, work):
+        self.work, self.worked_on, self.told = work, [], []
+
+    def advance(self, numbers, *names, function=halves, retry=()):
+        self.worked_on, self.told = [], []
+        stages = [Stage(name=f"vectors/main/{name}", config={"what": name}, inputs={}) for name in names]
+
+        def payloads(todo):
+            for one in todo:
+                assert isinstance(one, Shared)
+                assert one.input == f"input of {one.item}"
+                self.worked_on.append((one.item, [name.rpartition("/")[2] for name in one.stages]))
+                yield one.item, (numbers[one.item], one.stages)
+
+        with Ledger(self.work) as ledger:
+            return advance_together(
+                [(stage, ArrayWriter(self.work / stage.name, 4)) for stage in stages],
+                self.work,
+                ledger,
+                wanted=lambda stage: (
+                    Wanted(item, stage.fingerprint(numbers[item]), f"input of {item}") for item in sorted(numbers)
+                ),
+                payloads=payloads,
+                function=function,
+                retry=retry,
+                progress=lambda *told: self.told.append(told),
+            )
+
+    def values(self, name):
+        reader = ArrayReader(self.work / "vectors/main" / name)
+        return {item: float(reader[item][0, 0]) for item in reader.entries}
+
+
+def test_an_item_is_worked_on_once_for_all_that_lack_it(tmp_path):
+    room = Together(tmp_path / "work")
+    room.advance({"a": 1, "b": 2}, "half")
+    assert room.worked_on == [("a", ["half"]), ("b", ["half"])]
+    counts = room.advance({"a": 1, "b": 2, "c": 3}, "twice", "half")
+    assert room.worked_on == [("a", ["twice"]), ("b", ["twice"]), ("c", ["twice", "half"])]
+    assert [told[:3] for told in room.told] == [(1, 3, "a"), (2, 3, "b"), (3, 3, "c")]
+    assert room.values("twice") == {"a": 2, "b": 4, "c": 6}
+    assert room.values("half") == {"a": 0.5, "b": 1, "c": 1.5}
+    assert {name: one["rows"] for name, one in counts.items()} == {"vectors/main/twice": 3, "vectors/main/half": 3}
+    assert room.advance({"a": 1, "b": 2, "c": 3}, "half", "twice") == dict(reversed(counts.items()))
+    assert room.worked_on == room.told == []
+
+
+def test_a_skip_is_one_of_every_stage_that_lacked_it(tmp_path):
+    room = Together(tmp_path / "work")
+    counts = room.advance({"a": -1, "b": 2}, "twice", "half")
+    assert [one["skipped"] for one in counts.values()] == [{"negative": 1}] * 2
+    assert [(told[2], told[3] and told[3].reason) for told in room.told] == [("a", "negative"), ("b", None)]
+    room.advance({"a": -1, "b": 2}, "twice", "half")
+    assert room.worked_on == []
+
+    def mend(job):
+        return halves((abs(job[0]), job[1]))
+
+    room.advance({"a": -1, "b": 2}, "half", function=mend, retry=("negative",))
+    assert room.worked_on == [("a", ["half"])]
+    assert room.values("half") == {"a": 0.5, "b": 1}
+    assert room.values("twice") == {"b": 4}
+
+
+def test_what_went_away_goes_from_every_stage(tmp_path):
+    room = Together(tmp_path / "work")
+    room.advance({"a": 1, "b": 2}, "twice", "half")
+    room.advance({"b": 2}, "twice", "half")
+    assert room.worked_on == []
+    assert list(room.values("twice")) == list(room.values("half")) == ["b"]
+
+
+def test_stopped_together_and_gone_on(tmp_path):
+    straight = Together(tmp_path / "straight")
+    numbers = {name: n for n, name in enumerate("abcdef")}
+    straight.advance(numbers, "twice", "half")
+    room = Together(tmp_path / "stopped")
+
+    def stop(job):
+        if job[0] == 3:
+            raise InputError("stopped")
+        return halves(job)
+
+    with pytest.raises(InputError, match="stopped"):
+        room.advance(numbers, "twice", "half", function=stop)
+    room.advance(numbers, "twice", "half")
+    assert [item for item, _ in room.worked_on] == ["d", "e", "f"]
+    for name in ("twice", "half"):
+        assert room.values(name) == straight.values(name)
+        for file in ("index.jsonl", "shard-00000.bin", "manifest.json"):
+            left, right = (one.work / "vectors/main" / name / file for one in (room, straight))
+            assert left.read_bytes() == right.read_bytes(), file

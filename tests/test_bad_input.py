@@ -312,7 +312,7 @@ def test_another_name_was_never_made(refused, finished):
 def test_damaged_vectors_are_found(refused, tellvision, finished, tmp_path):
     shutil.copytree(finished[1], tmp_path / "work")
     assert tellvision("verify", tmp_path / "work")[0] == 0
-    path = tmp_path / "work" / "features" / "main" / "shard-00000.bin"
+    path = tmp_path / "work" / "features" / "main" / "efficientnet-lite0" / "shard-00000.bin"
     data = bytearray(path.read_bytes())
     data[100] ^= 1
     path.write_bytes(data)
@@ -330,8 +330,8 @@ def test_an_unknown_recipe(refused, videos, tmp_path):
 
 
 def test_an_unknown_backbone(refused, videos, tmp_path):
-    line = refused("run", videos, "--out", tmp_path / "work", *FAST, "--features.backbone", "resnet")
-    assert "unknown backbone 'resnet': use one of efficientnet-lite0" in line
+    line = refused("run", videos, "--out", tmp_path / "work", *FAST, "--features.backbone", "no-such")
+    assert "unknown backbone 'no-such': use one of efficientnet-lite0" in line
 
 
 @pytest.mark.parametrize(

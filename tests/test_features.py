@@ -1,7 +1,10 @@
 """Tracks and their pooling: numbers worked by hand, many clips equal one by one, the real backbone."""
 
+import importlib
 import math
 import pickle
+from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -10,9 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus import TEXTS, film
+from tellvision.media import Frames, View
 from tellvision.records import InputError, Skip
-from tellvision.vision.extractors import EXTRACTORS, find
+from tellvision.vision import extractors, features
+from tellvision.vision.extractors import FeatureConfig, find, folder_of, rate_of
 from tellvision.vision.features import Job, extract, pool, pool_clips
+from tellvision.vision.network import Network
 
 TRACK = np.array([[3, 0], [0, 1], [1, 1], [0, 4], [2, 0], [1, 2], [9, 9]], np.float32)
 
@@ -102,10 +108,20 @@ def test_reversed_times_among_many_are_an_error():
 
 # The real backbone
 
+LITE = "efficientnet-lite0"
+
+
+def job(path, *backbones, **more):
+    return Job(path=path, backbones=backbones or (LITE,), **more)
+
+
+def track_of(path):
+    return extract(job(path)).output[LITE]
+
 
 def test_a_track_has_a_unit_row_per_second(tmp_path):
     path = film(tmp_path / "x.mp4", TEXTS[:2], seconds=3)
-    result = extract(Job(path, "efficientnet-lite0"))
+    result = track_of(path)
     track = result.output
     assert track.shape == (6, 1280)
     assert track.dtype == np.float16
@@ -113,39 +129,87 @@ def test_a_track_has_a_unit_row_per_second(tmp_path):
     assert result.note == ""
     similar = track.astype(np.float32) @ track.astype(np.float32).T
     assert similar[:3, :3].mean() > similar[:3, 3:].mean() + 0.05  # a step looks like itself
-    again = extract(Job(path, "efficientnet-lite0"))
+    again = track_of(path)
     assert np.array_equal(again.output, track)
     assert again.digest == result.digest
-    other = extract(Job(film(tmp_path / "y.mp4", TEXTS[2:4], seconds=3), "efficientnet-lite0"))
+    other = track_of(film(tmp_path / "y.mp4", TEXTS[2:4], seconds=3))
     assert other.digest != result.digest
 
 
 def test_each_row_is_of_its_frame_alone():
     """A frame's vector does not depend on the frames beside it, nor on how many there are."""
-    extractor = find("efficientnet-lite0")()
-    frames = np.random.default_rng(0).integers(0, 256, (11, 224, 224, 3), np.uint8)
-    together = extractor(frames)
-    assert together.shape == (11, extractor.dim)
+    network = Network(find(LITE))
+    frames = np.random.default_rng(0).integers(0, 256, (11, 1, 224, 224, 3), np.uint8)
+    together = network(frames)
+    assert together.shape == (11, 1280)
     assert together.dtype == np.float32
-    alone = np.concatenate([extractor(frame[None]) for frame in frames])
-    cosine = (together * alone).sum(1) / np.linalg.norm(together, axis=1) / np.linalg.norm(alone, axis=1)
-    assert cosine.min() > 0.999
-    assert extractor(frames[:0]).shape == (0, 1280)
+    alone = np.concatenate([network(frame[None]) for frame in frames])
+    assert (together * alone).sum(1).min() > 0.999
 
 
 def test_long_videos_are_taken_in_blocks(tmp_path, monkeypatch):
     path = film(tmp_path / "x.mp4", TEXTS[:3], seconds=3)
-    whole = extract(Job(path, "efficientnet-lite0")).output.astype(np.float32)
+    whole = track_of(path).output.astype(np.float32)
     monkeypatch.setattr("tellvision.vision.features.FRAMES_AT_ONCE", 4)
-    parts = extract(Job(path, "efficientnet-lite0")).output.astype(np.float32)
+    parts = track_of(path).output.astype(np.float32)
     assert parts.shape == whole.shape
     assert (parts * whole).sum(axis=1).min() > 0.999
+
+
+def test_several_backbones_see_one_decoding(tmp_path, monkeypatch):
+    path = film(tmp_path / "x.mp4", TEXTS[:2], seconds=3)
+    alone = {name: extract(job(path, name)).output[name] for name in (LITE, "efficientnet-lite1")}
+    opened = []
+    monkeypatch.setattr(features, "Frames", lambda *given: opened.append(given) or Frames(*given))
+    together = extract(job(path, "efficientnet-lite1", LITE)).output
+    assert len(opened) == 1
+    assert list(together) == ["efficientnet-lite1", LITE]
+    for name, track in alone.items():
+        assert together[name].digest == track.digest
+        assert np.array_equal(together[name].output, track.output)
+
+
+class Colours:
+    """Three frames at 2 a second make a vector: their first, second and last mean grey."""
+
+    view, unit, tail, dim, weights = View(fps=2, size=8), 3, "last", 3, "none"
+
+    def network(self):
+        return Means()
+
+
+class Means(torch.nn.Module):
+    def forward(self, units):
+        return units.float().mean(dim=(2, 3, 4))
+
+
+@pytest.mark.parametrize(("tail", "last"), [("last", (7, 7, 7)), ("black", (7, 0, 0))])
+def test_the_last_unit_is_filled_up(monkeypatch, tmp_path, tail, last):
+    """7 frames of grey 1 to 7 in units of three, by hand."""
+    monkeypatch.setattr(Colours, "tail", tail)
+    monkeypatch.setattr(features, "find", lambda name: Colours())
+    monkeypatch.setattr(features, "_embedding", lambda *_: lambda units: Means()(torch.from_numpy(units)).numpy())
+    monkeypatch.setattr(features, "FRAMES_AT_ONCE", 4)  # in blocks of whole units: one unit each
+
+    class Film:
+        note = "ends early"
+
+        def __init__(self, path, views):
+            assert views == [Colours.view]
+
+        def __iter__(self):
+            yield from ((0, np.full((8, 8, 3), grey, np.uint8)) for grey in range(1, 8))
+
+    monkeypatch.setattr(features, "Frames", Film)
+    track = extract(job(tmp_path / "x.mp4", "colours")).output["colours"]
+    assert track.output.tolist() == [[1, 2, 3], [4, 5, 6], list(last)]
+    assert track.note == "ends early"
 
 
 def test_half_a_video_gives_half_a_track_with_a_note(tmp_path):
     path = film(tmp_path / "x.mkv", TEXTS)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    result = extract(Job(path, "efficientnet-lite0"))
+    result = track_of(path)
     assert 0 < len(result.output) < 24
     assert result.note.startswith("ends at ")
 
@@ -153,23 +217,49 @@ def test_half_a_video_gives_half_a_track_with_a_note(tmp_path):
 def test_what_is_no_video_is_skipped(tmp_path):
     (tmp_path / "x.mp4").write_text("a letter")
     with pytest.raises(Skip, match="unreadable_video"):
-        extract(Job(tmp_path / "x.mp4", "efficientnet-lite0"))
+        extract(job(tmp_path / "x.mp4"))
 
 
 def test_an_unknown_backbone_lists_those_there_are():
-    with pytest.raises(InputError, match="unknown backbone 'resnet': use one of efficientnet-lite0"):
-        find("resnet")
+    with pytest.raises(InputError, match="unknown backbone 'no-such': use one of efficientnet-lite0"):
+        find("no-such")
+
+
+def test_what_a_family_does_not_know_is_said():
+    with pytest.raises(InputError, match="unknown model efficientnet-lite:7: use 0, 1, 2"):
+        find("efficientnet-lite:7")
+
+
+def test_a_backbone_named_twice_and_none_at_all():
+    with pytest.raises(InputError, match="named twice"):
+        FeatureConfig(backbone=(LITE, LITE))
+    with pytest.raises(InputError, match="name at least one backbone"):
+        FeatureConfig(backbone=())
+
+
+def test_every_name_and_family_leads_to_a_module():
+    for name, spec in extractors.EXTRACTORS.items():
+        assert spec.partition(":")[0] in extractors.FAMILIES, name
+    for module in extractors.FAMILIES.values():
+        assert callable(importlib.import_module(f"tellvision.vision.extractors.{module}").find)
+
+
+@pytest.mark.parametrize("name", ["clip:openai/clip-vit-base-patch16", "a/../b", "ä:ü", "clip:/x y", ".."])
+def test_a_folder_for_tracks_holds_its_backbone_and_parts_nothing(name):
+    folder = folder_of(name)
+    assert unquote(folder) == name
+    assert Path(folder).name == folder
+    assert folder not in (".", "..")
 
 
 def test_backbones_say_what_they_are():
-    for name in EXTRACTORS:
+    for name in ("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"):
         extractor = find(name)
         assert extractor.dim > 0
-        assert extractor.fps > 0
-        assert extractor.size > 0
-        assert len(extractor.weights) == 64
+        assert rate_of(extractor) > 0
+        assert extractor.view.size > 0
 
 
 def test_a_job_travels_to_a_worker(tmp_path):
-    job = Job(tmp_path / "x.mp4", "efficientnet-lite0")
-    assert pickle.loads(pickle.dumps(job)) == job
+    one = job(tmp_path / "x.mp4")
+    assert pickle.loads(pickle.dumps(one)) == one

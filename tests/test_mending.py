@@ -63,7 +63,7 @@ def test_a_video_that_was_away_is_tried_again_on_request(place):
 
 def test_a_skip_stands_until_it_is_tried_again(place):
     videos, work = place
-    stage = "features/main"
+    stage = "features/main/efficientnet-lite0"
     with Ledger(work) as ledger:
         row = next(iter(ledger.rows(stage).values()))
         lost = dataclasses.replace(row, status="skipped", reason="worker_died", rows=0, output="")

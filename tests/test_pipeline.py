@@ -28,7 +28,8 @@ SMALL = dataclasses.replace(
     dim=16,
     train=dataclasses.replace(LAPTOP.train, epochs=2, pairs_per_video=4, min_videos=3, held_out=0.25),
 )
-ROOMS = ("captions", "clips", "features", "pairs", "runs", "index")
+TRACKS = "features/main/efficientnet-lite0"
+STAGES = ("captions/main", "clips/main", TRACKS, "pairs/main", "runs/main", "index/main")
 
 
 def run(videos, work, recipe=SMALL, **options):
@@ -103,7 +104,7 @@ def rows(folder):
 
 def state(work):
     """Everything that a run makes of its videos, whatever the order it was made in."""
-    pairs, tracks = Pairs(work / "pairs" / "main"), ArrayReader(work / "features" / "main")
+    pairs, tracks = Pairs(work / "pairs" / "main"), ArrayReader(work / TRACKS)
     assert tracks.damaged() == []
     assert ArrayReader(work / "pairs" / "main").damaged() == []
     table, data = pairs.select(pairs.videos)
@@ -149,8 +150,8 @@ def test_what_a_run_makes(finished):
     assert result["seconds"] > 0
     assert {"text_to_video", "chance", "shuffled"} <= result["retrieval"].keys()
     assert result["search_by"] == "speech"
-    for room in ROOMS:
-        assert read_manifest(work / room / "main")["schema"] == 1
+    for stage in STAGES:
+        assert read_manifest(work / stage)["schema"] == 1
     assert read_manifest(work / "videos")["counts"]["items"] == 6
     assert (work / "report.html").stat().st_size > 1000
     assert json.dumps(result)
@@ -163,7 +164,7 @@ def test_a_captions_way_and_a_frames_way(finished):
         said = [row["text"] for row in captions if row["video_id"] == f"v{number:02d}"]
         assert said == corpus.steps_of(number), "every line once, also where the subtitles roll"
     assert {row["source"] for row in captions} == {"typed", "automatic"}
-    tracks = ArrayReader(work / "features" / "main")
+    tracks = ArrayReader(work / TRACKS)
     assert {item: len(tracks[item]) for item in tracks.entries} == {f"v{n:02d}": 12 for n in range(6)}
     pairs = Pairs(work / "pairs" / "main")
     clips = read_table(work / "clips" / "main").to_pylist()
@@ -196,9 +197,7 @@ def test_workers_make_the_same(finished, remembered, tmp_path, monkeypatch):
     monkeypatch.setattr(tracks_stage, "extract", remembered)
     again = pipeline.run(videos, tmp_path / "work", SMALL, workers=2)
     for name in ("shard-00000.bin", "index.jsonl", "manifest.json"):
-        assert (tmp_path / "work" / "features" / "main" / name).read_bytes() == (
-            work / "features" / "main" / name
-        ).read_bytes()
+        assert (tmp_path / "work" / TRACKS / name).read_bytes() == (work / TRACKS / name).read_bytes()
     assert same_model(tmp_path / "work", work)
     assert {**again, "seconds": 0} == {**result, "seconds": 0}
 

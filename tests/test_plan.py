@@ -37,7 +37,7 @@ def work(videos, tmp_path):
     work = tmp_path / "work"
     with Ledger(work) as ledger:
         ledger.acknowledge("videos", [Row(f.video_id, video_fingerprint(videos, f)) for f in files])
-        ledger.acknowledge("features/main", [Row("done", ""), Row("heard", "")])
+        ledger.acknowledge("features/main/efficientnet-lite0", [Row("done", ""), Row("heard", "")])
         ledger.acknowledge("speech/main", [Row("heard", ""), Row("mute", "", "skipped", "no_speech")])
     (work / "videos").mkdir()
     pq.write_table(pa.concat_tables(describe(f).output for f in files), work / "videos" / TABLE)

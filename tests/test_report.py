@@ -148,7 +148,7 @@ def work_of(
     (folder / "clips/main").mkdir(parents=True, exist_ok=True)
     pq.write_table(clip_table, folder / "clips/main" / TABLE)
     closed(folder / "clips/main", "clips", {"min_time": 5.0}, dropped={"after_end": 1, "no_such_name": 3})
-    closed(folder / "features/main", "features")
+    closed(folder / "features/main/efficientnet-lite0", "features")
     closed(folder / "pairs/main", "pairs", dropped={"no_frames": 4})
     runs = folder / "runs/main"
     measured = {"text_to_video": FIGURES, "shuffled": CHANCE, "chance": CHANCE, "videos": 2, "clips": 4}

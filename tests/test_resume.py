@@ -18,7 +18,8 @@ from tellvision.store import ArrayReader, read_manifest, read_table
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-ROOMS = ("captions", "clips", "features", "pairs", "runs", "index")
+TRACKS = "features/main/efficientnet-lite0"
+STAGES = ("captions/main", "clips/main", TRACKS, "pairs/main", "runs/main", "index/main")
 MAIN = "import sys; from tellvision.cli import main; sys.exit(main())"
 SETTINGS = ["--workers", "2", "--dim", "32", "--train.epochs", "12", "--train.pairs-per-video", "16"]
 SETTINGS += ["--train.min-videos", "3", "--train.held-out", "0.4", "--json"]
@@ -29,7 +30,7 @@ SETTINGS += ["--train.min-videos", "3", "--train.held-out", "0.4", "--json"]
 
 def result(work):
     """All that a run leaves: equal for two runs if and only if they made the same."""
-    tracks, pairs = (ArrayReader(work / room / "main") for room in ("features", "pairs"))
+    tracks, pairs = (ArrayReader(work / room) for room in (TRACKS, "pairs/main"))
     assert tracks.damaged() == []
     assert pairs.damaged() == []
     index = Index.open(work / "index" / "main")
@@ -48,7 +49,7 @@ def result(work):
         "chosen": (index.search_by, index.why, index.comparison),
         "answers": [search(index, model, text, 5) for text in ("whisk the butter", "a green plant", "the")],
         "seen": [search(index, model, text, 5, "picture") for text in corpus.TEXTS] if model else None,
-        "manifests": {room: read_manifest(work / room / "main")["hash"] for room in ROOMS},
+        "manifests": {stage: read_manifest(work / stage)["hash"] for stage in STAGES},
         "report": (work / "report.html").read_bytes(),
     }
 
@@ -152,10 +153,10 @@ MOMENTS = {  # when to kill: as soon as this is seen
     "videos": exists("videos"),
     "captions": exists("captions/main"),
     "clips": exists("clips/main"),
-    "features, begun": exists("features/main/index.jsonl"),
-    "features, first": at_least(2, "features/main/index.jsonl"),
-    "features, half": at_least(6, "features/main/index.jsonl"),
-    "features, last": at_least(11, "features/main/index.jsonl"),
+    "features, begun": exists("features/main/efficientnet-lite0/index.jsonl"),
+    "features, first": at_least(2, "features/main/efficientnet-lite0/index.jsonl"),
+    "features, half": at_least(6, "features/main/efficientnet-lite0/index.jsonl"),
+    "features, last": at_least(11, "features/main/efficientnet-lite0/index.jsonl"),
     "pairs": exists("pairs/main"),
     "train, begun": exists("runs/main/held_out.txt"),
     "train, half": at_least(5, "runs/main/metrics.jsonl"),

@@ -21,6 +21,10 @@ DECODERS = {"h264": ("h264",), "hevc": ("hevc",), "vp9": ("vp9", "libvpx-vp9"), 
 """Codec -> FFmpeg's decoders of it that need no special hardware; one of them is enough."""
 PROGRAMS = ("chromium", "espeak-ng", "ffmpeg")  # Debian's packages have the same names
 WORDNET = Path("/usr/share/wordnet/data.verb")
+BACKBONE = "efficientnet-lite0"
+LARGER = ("efficientnet-lite1", "efficientnet-lite2")
+PACKAGES = {"ray": "ray", "s3fs": "s3", "torchvision": "torchvision", "transformers": "transformers"}
+"""Package -> the extra that brings it."""
 ENOUGH_SPACE = 2e9  # bytes: features of about 200 hours at one row of 1,280 half floats per second
 
 
@@ -67,13 +71,11 @@ def examine() -> list[Finding]:
 
 def checks() -> list[Check]:
     """Everything that `examine` looks at."""
-    from tellvision.vision.extractors import EXTRACTORS
-
     needed = [
         Check(name="python", look=_python, fix=""),
         Check(name="torch", look=_torch, fix="pip install torch"),
         Check(name="video decoders", look=_decoders, fix="pip install --force-reinstall --only-binary :all: av"),
-        *(Check(name=f"backbone {name}", look=partial(_backbone, name), fix=OFFLINE) for name in EXTRACTORS),
+        Check(name=f"backbone {BACKBONE}", look=partial(_backbone, BACKBONE), fix=OFFLINE),
         Check(name="word table", look=_word_table, fix=OFFLINE),
         Check(name="speech model", look=_speech_model, fix=OFFLINE),
         Check(name="full text", look=_full_text, fix="pip install tantivy"),
@@ -81,7 +83,20 @@ def checks() -> list[Check]:
     ]
     cuts = Check(name="cuts", look=_cuts, fix="pip install 'tellvision[shots]'", optional=True)
     extras = [
+        *(
+            Check(name=f"backbone {name}", look=partial(_backbone, name), fix=OFFLINE, optional=True)
+            for name in LARGER
+        ),
         cuts,
+        *(
+            Check(
+                name=package,
+                look=partial(_package, package),
+                fix=f"pip install 'tellvision[{extra}]'",
+                optional=True,
+            )
+            for package, extra in PACKAGES.items()
+        ),
         *(
             Check(name=program, look=partial(_program, program), fix=f"apt-get install {program}", optional=True)
             for program in PROGRAMS
@@ -126,7 +141,7 @@ def _python() -> str:
 def _torch() -> str:
     import torch
 
-    from tellvision.vision.extractors.efficientnet_lite import has_bfloat16
+    from tellvision.vision.network import has_bfloat16
 
     devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     bf16 = torch.cuda.is_bf16_supported() if devices else has_bfloat16()
@@ -155,16 +170,27 @@ def _decodes(decoder: str) -> bool:
         return False
 
 
+def _package(name: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        raise RuntimeError("is not installed") from None
+
+
 def _backbone(name: str) -> str:
     import numpy as np
 
-    from tellvision.vision.extractors import find
+    from tellvision.vision.extractors import find, rate_of
+    from tellvision.vision.network import Network
 
-    extractor = find(name)()
-    (row,) = extractor(np.zeros((1, extractor.size, extractor.size, 3), np.uint8))
-    if row.shape != (extractor.dim,) or not np.isfinite(row).all():
+    extractor = find(name)
+    shape = extractor.view.shape(16, 9)
+    (row,) = Network(extractor)(np.zeros((1, extractor.unit, *shape, 3), np.uint8))
+    if row.shape != (extractor.dim,):
         raise RuntimeError(f"gives {row.shape} where {extractor.dim} numbers are expected")
-    return f"weights checked, {extractor.dim} numbers, {extractor.fps:g} per second of video"
+    return f"weights checked, {extractor.dim} numbers, {rate_of(extractor):g} per second of video"
 
 
 def _word_table() -> str:

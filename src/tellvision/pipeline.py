@@ -22,23 +22,27 @@ import pyarrow.compute as pc
 
 from tellvision import metrics, report
 from tellvision.embedding import checkpoint
+from tellvision.embedding.checkpoint import Model
 from tellvision.embedding.config import ModelConfig, Track, to_dict
-from tellvision.embedding.model import TextVideoModel
+from tellvision.embedding.config import spoken as spoken_tracks
+from tellvision.embedding.frozen import FrozenPair
 from tellvision.embedding.pairs import Pairs
 from tellvision.embedding.train import METRICS, end, read_held_out, split, train, write_held_out
 from tellvision.evaluation import held_out
 from tellvision.progress import Progress
 from tellvision.recipes import Recipe
 from tellvision.records import InputError
+from tellvision.runners import Cluster
 from tellvision.search import choice, index
 from tellvision.stages.captions import narrate
 from tellvision.stages.clips import cut_clips
 from tellvision.stages.shots import find_shots
-from tellvision.stages.tracks import extract_tracks, join_pairs
+from tellvision.stages.tracks import TIME_LIMIT, extract_tracks, join_pairs
 from tellvision.stages.videos import scan_videos, videos_table
 from tellvision.stages.workplace import Workplace, skipped
 from tellvision.store import MANIFEST, Ledger, digest, is_current, read_manifest, read_table, write_manifest
 from tellvision.vision.extractors import find as find_extractor
+from tellvision.vision.extractors import rate_of
 
 
 def run(
@@ -50,6 +54,9 @@ def run(
     held_out_file: Path | None = None,
     model: str | None = None,
     workers: int = 2,
+    device: str = "auto",
+    time_limit: float = TIME_LIMIT,
+    cluster: Cluster | None = None,
     retry: tuple[str, ...] = (),
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -63,6 +70,9 @@ def run(
         held_out_file: a video id per line to keep out of training, in place of the recipe's share.
         model: a checkpoint to search with beside what is learned here.
         workers: processes that extract features.
+        device: where the backbones run, see `extract_tracks`.
+        time_limit: for a video's features, see `extract_tracks`.
+        cluster: where features are extracted, in place of processes of this machine.
         retry: reasons (or `all`) of skips that are tried again.
         progress: told how far it is.
 
@@ -79,9 +89,10 @@ def run(
         raise InputError(f"--out {work} is the folder of the videos: name another one for the output")
     if held_out_file:  # what is wrong with it shows now, not after hours of work
         _read_ids(held_out_file)
+    extractors = {name: find_extractor(name) for name in recipe.features.backbone}
     if model:
-        extractor = find_extractor(recipe.features.backbone)
-        _given(model, (Track(name=recipe.features.backbone, fps=extractor.fps, dim=extractor.dim),), "--model")
+        tracks = (Track(name=name, fps=rate_of(one), dim=one.dim) for name, one in extractors.items())
+        _given(model, tuple(tracks), "--model")
     with Ledger(work) as ledger:
         at = Workplace(
             work=work,
@@ -101,9 +112,11 @@ def run(
         with tell.stage("clips") as update:
             cut_clips(at, recipe.clips, update)
         with tell.stage("features") as update:
-            extract_tracks(at, recipe.features, update)
+            extract_tracks(
+                at, recipe.features, device=device, time_limit=time_limit, cluster=cluster, progress=update
+            )
         with tell.stage("pairs") as update:
-            join_pairs(at, update)
+            join_pairs(at, recipe.features.backbone, update)
         learned = learn(at, recipe, held_out_file=held_out_file, progress=tell)
         build_index(at, given=model, progress=tell)
         lost = skipped(ledger, name)
@@ -148,6 +161,10 @@ def learn(
     folder, pairs = at.folder("runs"), Pairs(at.folder("pairs"))
     kept_out = _held_out(pairs, recipe, held_out_file, progress)
     given = _given(start, _tracks(at), "--from") if start else None
+    if isinstance(given, FrozenPair):
+        raise InputError(
+            f"--from {start} is a frozen pair, which does not learn: train on its features without --from"
+        )
     config = {
         "text": asdict(recipe.text),
         "dim": recipe.dim,
@@ -230,7 +247,7 @@ def build_index(at: Workplace, *, given: str | None = None, progress: Progress) 
     at.require_current("runs")
     folder, run_folder = at.folder("index"), at.folder("runs")
     ran = read_manifest(run_folder)
-    models = {choice.GIVEN: _given(given, _tracks(at), "--model")} if given else {}
+    models: dict[str, Model] = {choice.GIVEN: _given(given, _tracks(at), "--model")} if given else {}
     inputs = {name: at.hash_of(name) for name in ("videos", "captions", "pairs", "runs")}
     inputs["model"] = _weights_hash(models.get(choice.GIVEN))
     if (folder / MANIFEST).exists() and read_manifest(folder)["inputs"] == inputs:
@@ -260,9 +277,7 @@ def build_index(at: Workplace, *, given: str | None = None, progress: Progress) 
         update(2, 2)
 
 
-def _compare(
-    at: Workplace, pairs: Pairs, unseen: set[str], models: Mapping[str, TextVideoModel]
-) -> dict[str, Any]:
+def _compare(at: Workplace, pairs: Pairs, unseen: set[str], models: Mapping[str, Model]) -> dict[str, Any]:
     table, rows = pairs.select(unseen)
     pictures = {name: (model.encode_text, model.embed_clips(rows)) for name, model in models.items()}
     lines = read_table(at.folder("captions"))
@@ -270,17 +285,21 @@ def _compare(
     return choice.compare(said, table, pictures)
 
 
-def _given(path: str, tracks: tuple[Track, ...], flag: str) -> TextVideoModel:
+def _given(path: str, tracks: tuple[Track, ...], flag: str) -> Model:
     model = checkpoint.load(path)
     if model.features != tracks:
-        wanted, there = (", ".join(f"{t.name} ({t.dim})" for t in one) for one in (model.features, tracks))
-        raise InputError(f"{flag} {path} reads {wanted}, the features here are {there}: extract those first")
+        raise InputError(
+            f"{flag} {path} reads {spoken_tracks(model.features)}, the features here are {spoken_tracks(tracks)}: "
+            "extract those first"
+        )
     return model
 
 
-def _weights_hash(model: TextVideoModel | None) -> str:
+def _weights_hash(model: Model | None) -> str:
     if model is None:
         return ""
+    if isinstance(model, FrozenPair):
+        return model.weights
     known = hashlib.sha256(json.dumps(to_dict(model.config)).encode())
     for name, value in sorted(model.state_dict().items()):
         known.update(name.encode())

@@ -13,11 +13,12 @@ from tellvision.recipes import Recipe
 from tellvision.stages.videos import video_fingerprint
 from tellvision.store import peek, read_table
 from tellvision.vision.extractors import find as find_extractor
+from tellvision.vision.extractors import folder_of, rate_of
 
 PROBED = 50  # videos that are opened to learn their length
 STEPS_PER_SECOND = 70.0  # that one process decodes and extracts (docs/log.md)
 TIMES_REAL_TIME = 6.0  # that one process listens
-PAIRS_PER_STEP = 0.4  # clips per second of narration
+PAIRS_PER_SECOND = 0.4  # clips, of narration
 
 
 def plan(videos: Path, work: Path, recipe: Recipe, *, name: str = "main", workers: int = 2) -> dict[str, Any]:
@@ -30,7 +31,10 @@ def plan(videos: Path, work: Path, recipe: Recipe, *, name: str = "main", worker
         the speed of the backbone and the recogniser on a machine like the one in docs/log.md.
     """
     files = list(scan(videos))
-    seen, extracted, heard = (peek(work, stage) for stage in ("videos", f"features/{name}", f"speech/{name}"))
+    backbones = recipe.features.backbone
+    seen, heard = peek(work, "videos"), peek(work, f"speech/{name}")
+    tracks = [peek(work, f"features/{name}/{folder_of(backbone)}") for backbone in backbones]
+    extracted = set(tracks[0]).intersection(*tracks[1:])
     unchanged = {
         file.video_id
         for file in files
@@ -41,11 +45,12 @@ def plan(videos: Path, work: Path, recipe: Recipe, *, name: str = "main", worker
     listened = [file for file in files if when == "always" or (when == "missing" and not file.subtitles)]
     silent = {video_id for video_id, row in heard.items() if row.status == "skipped"}
     to_hear = _new(listened, set(heard), unchanged, work)
-    fresh = _new(told, set(extracted), unchanged, work)
-    fresh += _new(listened, set(extracted) | silent, unchanged, work)
+    fresh = _new(told, extracted, unchanged, work)
+    fresh += _new(listened, extracted | silent, unchanged, work)
     seconds, seconds_to_hear = _seconds(fresh), _seconds(to_hear)
-    extractor = find_extractor(recipe.features.backbone)
-    steps = seconds * extractor.fps
+    extractors = [find_extractor(backbone) for backbone in backbones]
+    steps = seconds * sum(map(rate_of, extractors))
+    numbers = seconds * sum(rate_of(extractor) * extractor.dim for extractor in extractors)
     work_seconds = steps / STEPS_PER_SECOND + seconds_to_hear / TIMES_REAL_TIME
     return {
         "videos": len(files),
@@ -55,7 +60,9 @@ def plan(videos: Path, work: Path, recipe: Recipe, *, name: str = "main", worker
         "to_extract": len(fresh),
         "video_seconds": round(seconds),
         "seconds": round(work_seconds / max(1, workers)),
-        "bytes": round(steps * extractor.dim * 2 * (1 + PAIRS_PER_STEP)),
+        "bytes": round(
+            2 * (numbers + seconds * PAIRS_PER_SECOND * sum(extractor.dim for extractor in extractors))
+        ),
     }
 
 

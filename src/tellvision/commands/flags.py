@@ -4,9 +4,10 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from json import dumps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -14,12 +15,47 @@ from tellvision import recipes
 from tellvision.recipes import Recipe
 from tellvision.records import InputError
 
+if TYPE_CHECKING:
+    from tellvision.runners import Cluster
+
 Work = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="WORK")]
 Out = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
 Retry = tyro.conf.UseAppendAction[tuple[str, ...]]  # a reason per flag, so that none swallows VIDEOS
 Settings = Annotated[Recipe, tyro.conf.arg(name="")]  # fields of the recipe, as --train.epochs and so on
 LAPTOP = recipes.laptop()  # in its place comes what --recipe names (cli.py)
 WORKERS = os.cpu_count() or 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Where:
+    """Where features are extracted."""
+
+    device: str = "auto"
+    """cpu, cuda, cuda:1 ...; auto: a GPU if there is one."""
+    time_limit: float = 20.0
+    """Times of its own length that a video's features may take; what takes longer is skipped as timed_out."""
+    ray: str | None = None
+    """Extract on a Ray cluster in place of processes of this machine: its address, auto for the one of this
+    machine, or local to start one here. --workers then counts its actors."""
+    cpus_per_worker: float | None = None
+    """Processors that an actor on Ray takes, fractions too."""
+    gpus_per_worker: float | None = None
+    """GPUs that an actor on Ray takes, fractions too; then it runs on them unless --device says otherwise."""
+
+    def cluster(self, workers: int | None) -> "Cluster | None":
+        """The Ray cluster that was asked for, if one was."""
+        from tellvision.runners import Cluster
+
+        shares = {"cpus": self.cpus_per_worker, "gpus": self.gpus_per_worker}
+        named = {key: share for key, share in shares.items() if share is not None}
+        if self.ray is None:
+            idle = {"--cpus-per-worker": "cpus" in named, "--gpus-per-worker": "gpus" in named}
+            warn_of_idle("without --ray", idle)
+            return None
+        return Cluster(address=self.ray, workers=workers or 0, **named)
+
+
+Extracted = Annotated[Where, tyro.conf.arg(name="")]
 
 
 def require_work(work: Path) -> None:

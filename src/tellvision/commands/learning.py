@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from tellvision.commands.flags import LAPTOP, WORKERS, Retry, Settings, Work, at_work, say
+from tellvision.commands.flags import LAPTOP, WORKERS, Extracted, Retry, Settings, Where, Work, at_work, say
 from tellvision.progress import Progress
 from tellvision.vision.extractors import FeatureConfig
 
@@ -17,40 +17,63 @@ def features(
     work: Work,
     *,
     name: str = "main",
-    workers: int = WORKERS,
+    workers: int | None = None,
     max_skipped: float = 0.9,
     retry: Retry = (),
+    json: bool = False,
+    where: Extracted = Where(),  # noqa: B008
     settings: FeatureSettings = FeatureConfig(),  # noqa: B008
 ) -> None:
-    """Turn the pictures of WORK's videos into tracks of vectors.
+    """Turn the pictures of WORK's videos into tracks of vectors, one track for each backbone.
+
+    A video is decoded once for all the backbones that lack it. Tracks of other backbones stay. Run it
+    again after a stop: it goes on where it was.
 
     Args:
         work: work folder with clips.
         name: of the artefact.
-        workers: processes.
+        workers: processes (default: one for each processor); on Ray, actors.
         max_skipped: share of the videos that may be skipped.
         retry: reasons of skips that are tried again; all for every one.
+        json: print {backbone: {"done", "rows", "skipped": {reason: n}, ...}}.
+        where: where they are extracted.
         settings: how pictures become vectors.
     """
-    from tellvision.stages.tracks import extract_tracks
+    from tellvision.stages.tracks import extract_tracks, spoken_tracks
 
-    opened = at_work(work, name, workers=workers, max_skipped=max_skipped, retry=retry)
+    processes = WORKERS if workers is None else workers
+    opened = at_work(work, name, workers=processes, max_skipped=max_skipped, retry=retry)
     with opened as at, Progress().stage("features") as update:
-        extract_tracks(at, settings, update)
+        made = extract_tracks(
+            at,
+            settings,
+            device=where.device,
+            time_limit=where.time_limit,
+            cluster=where.cluster(workers),
+            progress=update,
+        )
+    say(made, json, spoken_tracks(made))
 
 
-def pairs(work: Work, *, name: str = "main", max_skipped: float = 0.9) -> None:
-    """Pool the tracks of WORK over its clips.
+def pairs(
+    work: Work,
+    *,
+    backbone: tuple[str, ...] = (),
+    name: str = "main",
+    max_skipped: float = 0.9,
+) -> None:
+    """Pool the tracks of WORK over its clips, and join them.
 
     Args:
         work: work folder with clips and features.
+        backbone: the tracks that are joined, in this order; all that are there, by name, unless given.
         name: of the artefact.
         max_skipped: share of the videos that may be skipped.
     """
     from tellvision.stages.tracks import join_pairs
 
     with at_work(work, name, max_skipped=max_skipped) as at, Progress().stage("pairs") as update:
-        join_pairs(at, update)
+        join_pairs(at, backbone, update)
 
 
 def train(

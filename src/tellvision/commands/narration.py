@@ -9,14 +9,16 @@ from urllib.parse import quote
 
 import tyro
 
+from tellvision.commands.exchange import import_features
 from tellvision.commands.flags import WORKERS, Retry, Work, at_work, require_work, say, warn_of_idle
 from tellvision.corpus.captions import CaptionConfig
 from tellvision.corpus.clips import ClipConfig
 from tellvision.corpus.speech.config import SpeechConfig
 from tellvision.progress import Progress
+from tellvision.records import InputError
 
 LONGEST = 200  # letters of a page's name before it is cut; a file system takes 255 with what comes behind
-Source = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
+Source = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
 CaptionSettings = Annotated[CaptionConfig, tyro.conf.arg(name="")]
 ClipSettings = Annotated[ClipConfig, tyro.conf.arg(name="")]
 
@@ -25,24 +27,40 @@ def import_(
     source: Source,
     *,
     out: Path,
+    backbone: str | None = None,
+    fps: float | None = None,
     name: str = "main",
     workers: int = WORKERS,
     max_skipped: float = 0.9,
     retry: Retry = (),
     settings: CaptionSettings = CaptionConfig(),  # noqa: B008
 ) -> None:
-    """Take in captions without their videos: subtitle files, or what the paper and its followers released.
+    """Take in what others made: captions without their videos, or, with --backbone, features.
+
+    Captions come from subtitle files, or from what the paper and its followers released. Features are a file
+    ID.npy per video, for the clips that the work folder has; they become the track of a backbone.
 
     Args:
         source: a folder of subtitle files (ID.en.vtt ...), or of tables ID.csv; a released file: caption.json,
-            raw_caption.json, caption.pickle, HTM-AA (csv), HowToCaption.
-        out: work folder, new or of an earlier import; `tellvision clips` goes on from there.
+            raw_caption.json, caption.pickle, HTM-AA (csv), HowToCaption. With --backbone: a folder of features,
+            or s3://bucket/folder.
+        out: work folder, new or of an earlier import; `tellvision clips` goes on from captions, `tellvision
+            pairs` from features.
+        backbone: what made the features, such as resnet:152.
+        fps: vectors per second of the features (the paper's: 1 for 2D, 1.5 for 3D).
         name: of the artefact.
-        workers: processes.
+        workers: processes that read captions.
         max_skipped: share of the videos that may be skipped.
         retry: reasons of skips that are tried again; all for every one.
         settings: how captions are read.
     """
+    if backbone is not None:
+        if fps is None:
+            raise InputError(f"--backbone {backbone} needs --fps, the vectors per second of these features")
+        warn_of_idle("with --backbone", {"caption settings": settings != CaptionConfig()})
+        import_features(source, out, backbone, fps, name=name, max_skipped=max_skipped, retry=retry)
+        return
+    warn_of_idle("without --backbone", {"--fps": fps is not None})
     from tellvision.stages.imported import import_captions
     from tellvision.stages.workplace import Workplace
     from tellvision.store import Ledger
@@ -50,7 +68,7 @@ def import_(
     with Ledger(out) as ledger:
         at = Workplace(work=out, ledger=ledger, name=name, workers=workers, max_skipped=max_skipped, retry=retry)
         at.require_retry()
-        counts = import_captions(at, source, settings, Progress().stage)
+        counts = import_captions(at, Path(source), settings, Progress().stage)
     print(_said(counts))
 
 

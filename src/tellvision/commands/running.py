@@ -6,7 +6,18 @@ from typing import Annotated
 
 import tyro
 
-from tellvision.commands.flags import LAPTOP, WORKERS, Out, Retry, Settings, Work, require_work, say
+from tellvision.commands.flags import (
+    LAPTOP,
+    WORKERS,
+    Extracted,
+    Out,
+    Retry,
+    Settings,
+    Where,
+    Work,
+    require_work,
+    say,
+)
 from tellvision.progress import Progress
 from tellvision.records import InputError
 
@@ -24,6 +35,7 @@ def run(
     retry: Retry = (),
     dry_run: bool = False,
     json: bool = False,
+    where: Extracted = Where(),  # noqa: B008
     settings: Settings = LAPTOP,
 ) -> None:
     """From a folder of narrated videos to a search that finds the moment.
@@ -42,6 +54,7 @@ def run(
         retry: reasons of skips that are tried again, such as unreadable_video; all for every one.
         dry_run: tell what would be done, how long it takes and how much disk, and do nothing.
         json: print the result as JSON, the last line.
+        where: where features are extracted.
         settings: --recipe, and single settings of it.
     """
     if dry_run:
@@ -60,6 +73,9 @@ def run(
         held_out_file=held_out,
         model=model,
         workers=workers,
+        device=where.device,
+        time_limit=where.time_limit,
+        cluster=where.cluster(None),
         retry=retry,
         progress=Progress(),
     )
@@ -88,17 +104,29 @@ def verify(work: Work, *, name: str = "main") -> None:
         work: work folder.
         name: of the artefacts.
     """
-    from tellvision.store import ArrayReader
+    from tellvision.store import MANIFEST, manifests_below
 
     require_work(work)
-    damaged = [(room, i) for room in ("features", "pairs") for i in ArrayReader(work / room / name).damaged()]
+    folders = [work / "features" / name / part for part in manifests_below(work / "features" / name)]
+    if (work / "pairs" / name / MANIFEST).exists():
+        folders.append(work / "pairs" / name)
+    if not folders:
+        raise InputError(f"{work} holds no vectors yet: run `tellvision features {work}` first")
+    damaged = [(folder, item) for folder in folders for item in _damaged(work, folder)]
     if damaged:
-        room, item = damaged[0]
+        folder, item = damaged[0]
         raise InputError(
-            f"{len(damaged)} items are damaged, e.g. {item} in {work / room / name}: "
-            "delete that folder and run again"
+            f"{len(damaged)} items are damaged, e.g. {item} in {folder}: delete that folder and run again"
         )
     print("every checksum is right")
+
+
+def _damaged(work: Path, folder: Path) -> list[str]:
+    from tellvision.store import ArrayReader, peek
+
+    stage = folder.relative_to(work).as_posix()
+    held = [item for item, row in peek(work, stage).items() if row.rows]
+    return ArrayReader(folder).damaged(held)
 
 
 def doctor(*, json: bool = False) -> None:

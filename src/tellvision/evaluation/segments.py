@@ -21,10 +21,12 @@ import numpy as np
 
 from tellvision import metrics
 from tellvision.embedding import checkpoint
-from tellvision.embedding.model import TextVideoModel
+from tellvision.embedding.checkpoint import Model
+from tellvision.embedding.config import Track, spoken
 from tellvision.embedding.pairs import Pairs
 from tellvision.embedding.train import read_held_out
 from tellvision.records import InputError
+from tellvision.store import read_manifest
 
 REPORTED = ("R@1", "R@5", "R@10", "MedR")
 
@@ -98,6 +100,12 @@ def evaluate(work: Path, truth: Path, *, model: str | None = None, name: str = "
     if not candidates:
         raise InputError(f"--truth {truth}: none of its videos is held out in {work}")
     network = checkpoint.load(model or run)
+    tracks = tuple(Track(**track) for track in read_manifest(work / "pairs" / name)["config"]["tracks"])
+    if network.features != tracks:
+        raise InputError(
+            f"{model or run} reads {spoken(network.features)}, these pairs are joined from {spoken(tracks)}: run "
+            f"`tellvision pairs {work} --backbone {' '.join(track.name for track in network.features)}` first"
+        )
     return [
         _measure(network, pairs, candidates, protocol, questions, seed, seen=None if model else 0)
         for protocol, questions in (("names", _names(candidates)), ("instructions", _instructions(candidates)))
@@ -114,7 +122,7 @@ def _instructions(candidates: Sequence[Segment]) -> list[tuple[str, str]]:
 
 
 def _measure(
-    model: TextVideoModel,
+    model: Model,
     pairs: Pairs,
     candidates: Sequence[Segment],
     protocol: str,
@@ -144,7 +152,7 @@ def _measure(
 
 
 def _scores(
-    model: TextVideoModel, pairs: Pairs, candidates: Sequence[Segment], texts: Sequence[str]
+    model: Model, pairs: Pairs, candidates: Sequence[Segment], texts: Sequence[str]
 ) -> tuple[np.ndarray, float]:
     """(texts, candidates) float32, -inf where a candidate has no clip; and the share that has one."""
     table, rows = pairs.select({segment.video_id for segment in candidates})

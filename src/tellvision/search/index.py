@@ -4,7 +4,8 @@ clips + videos + picture vectors -> WORK/index/NAME/
     clips.parquet     clip_id, video_id, start, end, text; row i is clip i everywhere below
     videos.parquet    id, title, path, duration: only those that a clip comes from
     vectors.npy       float32 (clips, d), unit rows, memory-mapped; absent without a model
-    model/            the checkpoint that made them, so that no later training parts the two
+    model/            the checkpoint that made them, so that no later training parts the two; of a frozen pair
+                      where it lies and the sha256 of its weights
     text/             the full-text index over what is said in the clips
     manifest.json     written last; its config says what to search by, why, and the sha256 of the model's weights
 """
@@ -26,7 +27,7 @@ from tellvision.search.narration import Narration
 from tellvision.store import MANIFEST, read_manifest, sync, write_manifest
 
 if TYPE_CHECKING:
-    from tellvision.embedding.model import TextVideoModel
+    from tellvision.embedding.checkpoint import Model
 
 SEARCH_BY = ("speech", "picture", "fused")
 CLIP_COLUMNS = ["clip_id", "video_id", "start", "end", "text"]
@@ -165,7 +166,7 @@ def build(
     vectors: np.ndarray | None,
     search_by: str,
     why: str,
-    model: "TextVideoModel | None",
+    model: "Model | None",
     comparison: dict[str, Any],
     inputs: dict[str, str],
 ) -> str:
@@ -178,7 +179,7 @@ def build(
         vectors: float (clips, d), unit rows in the order of `clips`; None without a model.
         search_by: `speech`, `picture` or `fused`; the latter two need a model.
         why: one sentence for the reader of the page.
-        model: the one that made `vectors`; a copy of it is kept in the index.
+        model: the one that made `vectors`; a copy of it is kept in the index, of a frozen pair a reference.
         comparison: the figures that led to `search_by` (JSON values).
         inputs: name of each input -> its manifest's hash.
 
@@ -263,7 +264,7 @@ def _check(
     videos: pa.Table,
     vectors: np.ndarray | None,
     search_by: str,
-    model: "TextVideoModel | None",
+    model: "Model | None",
 ) -> None:
     if search_by not in SEARCH_BY:
         raise ValueError(f"search_by is {search_by!r}, allowed are {', '.join(SEARCH_BY)}")

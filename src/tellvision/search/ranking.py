@@ -48,7 +48,7 @@ def load_model(index: Index) -> TextModel | None:
         failure = error
     if index.is_replaced():
         raise replaced(index.folder) from failure
-    raise damaged(index.folder, "its model is missing, unreadable or another one") from failure
+    raise damaged(index.folder, str(failure) if failure else "its model is another one") from failure
 
 
 def search(index: Index, model: TextModel | None, text: str, k: int, by: str | None = None) -> list[Hit]:

@@ -1,4 +1,4 @@
-"""One stage brought up to date with what it should hold.
+"""Stages brought up to date with what they should hold, one, or several that are made together.
 
     wanted: item, fingerprint, input -> agenda -> payloads -> map_items -> writer -> ledger -> manifest
 
@@ -6,14 +6,16 @@ Only items that are new or whose input changed are worked on; output is on disk 
 so, and the manifest closes the folder. Whatever the number of items, memory holds a block of them.
 """
 
+import heapq
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby, repeat
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from tellvision.records import InputError, Skip
-from tellvision.runners import ProgressCallback, Result, map_items, no_progress
+from tellvision.runners import Cluster, ProgressCallback, Result, map_items, no_progress
 from tellvision.store import MANIFEST, Agenda, Ledger, Row, Wanted, digest, is_current, write_manifest
 
 WORTH_A_PROCESS = 8  # hand-overs of light items, with fewer of which it is not worth to start processes
@@ -72,6 +74,116 @@ class Stage:
         return digest(self.name, self.config, *inputs)
 
 
+class Shared(NamedTuple):
+    """An item that several stages made in one go should hold.
+
+    Attributes:
+        item: its name.
+        input: what was handed over with it.
+        stages: the names of those stages that lack it, in their order.
+    """
+
+    item: str
+    input: str
+    stages: tuple[str, ...]
+
+
+class _Folder:
+    """One stage's folder while it is brought up to date."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        work: Path,
+        ledger: Ledger,
+        writer: Writer,
+        wanted: Iterable[Wanted],
+        retry: Collection[str],
+        dropped: Mapping[str, int] | None = None,
+    ) -> None:
+        self.stage, self._work, self._ledger, self._writer, self._dropped = stage, work, ledger, writer, dropped
+        if not writer.has_output():  # or thrown away by hand: then its items are as good as new
+            ledger.forget_all(stage.name)
+        ledger.forget_skipped(stage.name, retry)
+        self.agenda = Agenda(ledger, stage.name, wanted)
+        self._underway: dict[str, str] = {}
+        self._block: list[Row] = []
+
+    def is_current(self) -> bool:
+        """Whether there is nothing to do."""
+        nothing = not self.agenda.left and not self.agenda.gone
+        return nothing and is_current(self._work / self.stage.name, self.stage.config, self.stage.inputs)
+
+    def open(self) -> None:
+        """From here on the folder is unfinished."""
+        (self._work / self.stage.name / MANIFEST).unlink(missing_ok=True)
+        self._writer.open(self._ledger.fingerprints(self.stage.name))
+        self._take_over()
+
+    def todo(self) -> Iterator[Wanted]:
+        """What is to be worked on; each is owed an answer by `take`."""
+        for one in self.agenda.todo():
+            self._underway[one.item] = one.fingerprint
+            yield one
+
+    def take(self, item: str, result: Result[Any] | Skip) -> None:
+        """What came of an item: on disk and in the ledger, or soon."""
+        self._block.append(self._row(item, self._underway.pop(item), result))
+        if len(self._block) >= self.stage.commit_every:
+            self._commit()
+
+    def finish(self) -> None:
+        """Close the folder with its manifest."""
+        gone = Skip("gone", "it went away while the stage was at work")
+        self._block += [self._row(item, known, gone) for item, known in self._underway.items()]
+        self._commit()
+        self.agenda.forget_gone()
+        layout = self._writer.close(self.agenda.holding())
+        # What came out, not what it was made from: a file that was only touched starts nothing downstream.
+        write_manifest(
+            self._work / self.stage.name,
+            stage=self.stage.name,
+            config=self.stage.config,
+            inputs=self.stage.inputs,
+            counts=self.counts() | layout | {"content": self.agenda.content()},
+        )
+
+    def release(self) -> None:
+        """Let go of the files, finished or not."""
+        self._writer.release()
+
+    def counts(self) -> dict[str, Any]:
+        """What the manifest counts."""
+        counts = self._ledger.counts(self.stage.name)
+        every = Counter(counts["dropped"]) + Counter(self._dropped)
+        return counts | {"dropped": dict(every), "items": self.agenda.total}
+
+    def _commit(self) -> None:
+        self._writer.commit()
+        self._ledger.acknowledge(self.stage.name, self._block)
+        self._block = []
+
+    def _take_over(self) -> None:
+        """Where a fingerprint does not hold the item's name, a renamed item has its rows already."""
+        known = self.agenda.known() if isinstance(self._writer, Aliasing) else {}
+        if not known:
+            return
+        rows = {item: self._ledger.row(self.stage.name, other) for item, other in known.items()}
+        self._writer.alias(known)  # type: ignore[attr-defined]
+        self._writer.commit()
+        self._ledger.acknowledge(self.stage.name, [replace(row, item=item) for item, row in rows.items() if row])
+        self.agenda.strike(known)
+
+    def _row(self, item: str, fingerprint: str, result: Result[Any] | Skip) -> Row:
+        if isinstance(result, Skip):
+            return Row(item, fingerprint, status="skipped", reason=result.reason, detail=result.detail)
+        rows = self._writer.append(item, fingerprint, result.output)
+        row = Row(item, fingerprint, detail=result.note, rows=rows, dropped=result.dropped, output=result.digest)
+        if result.skip is None:
+            return row
+        return replace(row, status="skipped", reason=result.skip.reason, detail=result.skip.detail)
+
+
 def advance(
     stage: Stage,
     work: Path,
@@ -81,7 +193,7 @@ def advance(
     wanted: Iterable[Wanted],
     payloads: Callable[[Iterator[Wanted]], Iterable[tuple[str, Payload]]],
     function: Callable[[Payload], Result[Output]],
-    workers: int = 0,
+    workers: int | Cluster = 0,
     at_once: int = 1,
     retry: Collection[str] = (),
     dropped: Mapping[str, int] | None = None,
@@ -104,85 +216,92 @@ def advance(
         dropped: what was left out before it was an item, by reason, counted beside what the items dropped.
         progress: told of items done and items in all, what was done before included.
     """
-    folder = work / stage.name
-    if not writer.has_output():  # or thrown away by hand: then its items are as good as new
-        ledger.forget_all(stage.name)
-    ledger.forget_skipped(stage.name, retry)
-    agenda = Agenda(ledger, stage.name, wanted)
-    if not agenda.left and not agenda.gone and is_current(folder, stage.config, stage.inputs):
-        return _counts(stage, ledger, agenda, dropped)
-    (folder / MANIFEST).unlink(missing_ok=True)
-    writer.open(ledger.fingerprints(stage.name))
+    folder = _Folder(stage, work, ledger, writer, wanted, retry, dropped)
+    if folder.is_current():
+        return folder.counts()
     try:
-        _take_over(stage, ledger, writer, agenda)
-        done = agenda.total - agenda.left
-        progress(done, agenda.total)
-        underway: dict[str, str] = {}
-        block: list[Row] = []
-
-        def todo() -> Iterator[Wanted]:
-            for item in agenda.todo():
-                underway[item.item] = item.fingerprint
-                yield item
-
-        if at_once > 1 and agenda.left < WORTH_A_PROCESS * at_once:
+        folder.open()
+        total = folder.agenda.total
+        done = total - folder.agenda.left
+        progress(done, total)
+        if at_once > 1 and folder.agenda.left < WORTH_A_PROCESS * at_once:
             workers = 0
-        for item, result in map_items(function, payloads(todo()), workers, at_once):
-            block.append(_row(item, underway.pop(item), result, writer))
+        for item, result in map_items(function, payloads(folder.todo()), workers, at_once):
+            folder.take(item, result)
             done += 1
-            if len(block) >= stage.commit_every:
-                writer.commit()
-                ledger.acknowledge(stage.name, block)
-                block = []
-            progress(done, agenda.total)
-        gone = Skip("gone", "it went away while the stage was at work")
-        block += [_row(item, fingerprint, gone, writer) for item, fingerprint in underway.items()]
-        writer.commit()
-        ledger.acknowledge(stage.name, block)
-        agenda.forget_gone()
-        layout = writer.close(agenda.holding())
+            progress(done, total)
+        folder.finish()
     finally:
-        writer.release()
-    # What came out, not what it was made from: a file that was only touched starts nothing downstream.
-    counts = _counts(stage, ledger, agenda, dropped) | layout
-    write_manifest(
-        folder,
-        stage=stage.name,
-        config=stage.config,
-        inputs=stage.inputs,
-        counts=counts | {"content": agenda.content()},
-    )
-    return counts
+        folder.release()
+    return folder.counts()
 
 
-def _counts(stage: Stage, ledger: Ledger, agenda: Agenda, dropped: Mapping[str, int] | None) -> dict[str, Any]:
-    counts = ledger.counts(stage.name)
-    every = Counter(counts["dropped"]) + Counter(dropped)
-    return counts | {"dropped": dict(every), "items": agenda.total}
+def advance_together(
+    stages: Sequence[tuple[Stage, Writer]],
+    work: Path,
+    ledger: Ledger,
+    *,
+    wanted: Callable[[Stage], Iterable[Wanted]],
+    payloads: Callable[[Iterator[Shared]], Iterable[tuple[str, Payload]]],
+    function: Callable[[Payload], Result[Mapping[str, Result[Any]]]],
+    workers: int | Cluster = 0,
+    limit: Callable[[Payload], float] | None = None,
+    retry: Collection[str] = (),
+    progress: Callable[[int, int, str, Skip | None], None],
+) -> dict[str, dict[str, Any]]:
+    """Bring stages up to date that are made from the same items in one go, such as tracks of one decoded video.
+
+    An item is worked on once, for all the stages that lack it.
+
+    Args:
+        stages: each with what takes its output.
+        work: the work folder.
+        ledger: takes the acknowledgements.
+        wanted: all items that a stage should hold, the same ones for all, in the order of their names.
+        payloads: as for `advance`.
+        function: gives for each stage's name what came out for it; a `Skip` is one of each.
+        workers: see `map_items`.
+        limit: see `map_items`.
+        retry: as for `advance`.
+        progress: told of items done, items in all, the item and why it was skipped, if it was.
+
+    Returns:
+        Name of each stage -> what its manifest counts.
+    """
+    every = [_Folder(stage, work, ledger, writer, wanted(stage), retry) for stage, writer in stages]
+    folders = {folder.stage.name: folder for folder in every if not folder.is_current()}
+    shared: dict[str, tuple[str, ...]] = {}
+
+    def todo() -> Iterator[Shared]:
+        lists = [zip(folder.todo(), repeat(name)) for name, folder in folders.items()]
+        for item, lacking in groupby(heapq.merge(*lists, key=_item_of), key=_item_of):
+            wanting = list(lacking)
+            shared[item] = tuple(name for _, name in wanting)
+            yield Shared(item, wanting[0][0].input, shared[item])
+
+    if not folders:
+        return {folder.stage.name: folder.counts() for folder in every}
+    try:
+        for folder in folders.values():
+            folder.open()
+        first, *others = [folder.agenda for folder in folders.values()]
+        total = first.total
+        done = total - first.left_in_any(others)
+        for item, result in map_items(function, payloads(todo()), workers, limit=limit):
+            for name in shared.pop(item):
+                folders[name].take(item, result if isinstance(result, Skip) else result.output[name])
+            done += 1
+            progress(done, total, item, result if isinstance(result, Skip) else None)
+        for folder in folders.values():
+            folder.finish()
+    finally:
+        for folder in folders.values():
+            folder.release()
+    return {folder.stage.name: folder.counts() for folder in every}
 
 
-def _take_over(stage: Stage, ledger: Ledger, writer: Writer, agenda: Agenda) -> None:
-    """Where a fingerprint does not hold the item's name, a renamed item has its rows already."""
-    if not isinstance(writer, Aliasing):
-        return
-    known = agenda.known()
-    if not known:
-        return
-    rows = {item: ledger.row(stage.name, other) for item, other in known.items()}
-    writer.alias(known)
-    writer.commit()
-    ledger.acknowledge(stage.name, [replace(row, item=item) for item, row in rows.items() if row])
-    agenda.strike(known)
-
-
-def _row(item: str, fingerprint: str, result: Result[Any] | Skip, writer: Writer) -> Row:
-    if isinstance(result, Skip):
-        return Row(item, fingerprint, status="skipped", reason=result.reason, detail=result.detail)
-    rows = writer.append(item, fingerprint, result.output)
-    row = Row(item, fingerprint, detail=result.note, rows=rows, dropped=result.dropped, output=result.digest)
-    if result.skip is None:
-        return row
-    return replace(row, status="skipped", reason=result.skip.reason, detail=result.skip.detail)
+def _item_of(pair: tuple[Wanted, str]) -> str:
+    return pair[0].item
 
 
 def require_share(stage: str, ledger: Ledger, counts: Mapping[str, Any], max_skipped: float) -> None:

@@ -1,6 +1,8 @@
-"""`features/NAME/` and `pairs/NAME/`: what is seen in each video, and each clip's share of it."""
+"""`features/NAME/BACKBONE/` and `pairs/NAME/`: what is seen in each video, and each clip's share of it."""
 
-from collections.abc import Iterator
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -10,83 +12,212 @@ import numpy as np
 import pyarrow as pa
 
 from tellvision.embedding.pairs import PairWriter, VideoPairs, join
-from tellvision.runners import ProgressCallback, Result, no_progress
-from tellvision.stages.advance import Stage, advance, require_share
+from tellvision.records import InputError, Skip
+from tellvision.runners import Cluster, ProgressCallback, Result, no_progress
+from tellvision.stages.advance import Shared, Stage, advance, advance_together, require_share
 from tellvision.stages.clips import in_step
 from tellvision.stages.videos import known_of, paths_of
 from tellvision.stages.workplace import MANY, Workplace
-from tellvision.store import ArrayReader, ArrayWriter, Wanted, by_item, ids_of, read_manifest
-from tellvision.vision.extractors import FeatureConfig
+from tellvision.store import ArrayReader, ArrayWriter, Lookup, Wanted, by_item, ids_of, read_manifest
+from tellvision.vision.extractors import Extractor, FeatureConfig, folder_of, rate_of
 from tellvision.vision.extractors import find as find_extractor
 from tellvision.vision.features import Job, extract
+from tellvision.vision.network import best_device
+from tellvision.vision.service import serving
+
+Update = Callable[..., None]  # (done, total, note="")
+TIME_LIMIT = 20.0  # times of a video's own length that it may take
+UNKNOWN = 3600.0  # seconds that a video may last that does not say
+START = 300.0  # seconds for what a worker's first video has to wait for: imports, weights
+
+
+def silent(*_: object, **__: object) -> None:
+    """Tell nobody."""
 
 
 def extract_tracks(
-    at: Workplace, config: FeatureConfig, progress: ProgressCallback = no_progress
-) -> dict[str, Any]:
-    """`features/NAME/`: a track for every video that has clips; a renamed video keeps its track."""
-    at.require_current("clips")
-    extractor = find_extractor(config.backbone)
-    paths, contents = paths_of(at.work, "pictures"), known_of(at.work, "content")
-    stage = Stage(
-        name=f"features/{at.name}",
-        config=asdict(config) | {"fps": extractor.fps, "dim": extractor.dim, "weights": extractor.weights},
-        inputs={"videos": at.hash_of("videos")},
-    )
+    at: Workplace,
+    config: FeatureConfig,
+    *,
+    device: str = "auto",
+    time_limit: float = TIME_LIMIT,
+    cluster: Cluster | None = None,
+    progress: Update = silent,
+) -> dict[str, dict[str, Any]]:
+    """`features/NAME/BACKBONE/`: tracks for every video that has clips, each video decoded once for all.
 
-    def wanted() -> Iterator[Wanted]:
+    A renamed video keeps its tracks. What other backbones made stays beside it.
+
+    Args:
+        at: where the clips lie.
+        config: the backbones.
+        device: `cpu`, `cuda`, `cuda:1` ..., or `auto`: a GPU if there is one.
+        time_limit: how long a video may take, in times of its own length; what takes longer is skipped as
+            `timed_out`.
+        cluster: where the work is done, in place of processes of this machine.
+        progress: told of videos done and in all, with the pace and the skips as a note.
+
+    Returns:
+        Backbone -> what its manifest counts.
+
+    Raises:
+        InputError: a backbone or the device cannot be used, or too many videos were skipped.
+    """
+    at.require_current("clips")
+    if not time_limit > 0:
+        raise InputError(f"--time-limit {time_limit} is in times of a video's own length: above 0")
+    paths, contents = paths_of(at.work, "pictures"), known_of(at.work, "content")
+    lengths = known_of(at.work, "duration")
+    extractors = {name: find_extractor(name) for name in config.backbone}
+    stages = {name: _stage(at, name, extractor) for name, extractor in extractors.items()}
+    names = {stage.name: name for name, stage in stages.items()}
+    device = device if cluster else best_device(device)
+
+    def wanted(stage: Stage) -> Iterator[Wanted]:
         for item in at.ledger.holding(f"clips/{at.name}"):
             if paths[item]:  # imported captions may stand without their video
                 yield Wanted(item, stage.fingerprint(contents[item]), paths[item])
 
-    counts = advance(
-        stage,
-        at.work,
-        at.ledger,
-        ArrayWriter(at.folder("features"), extractor.dim),
-        wanted=wanted(),
-        payloads=lambda todo: ((one.item, Job(Path(one.input), config.backbone)) for one in todo),
-        function=extract,
-        workers=at.workers,
-        retry=at.retry,
-        progress=progress,
+    def jobs(todo: Iterator[Shared], **where: Any) -> Iterator[tuple[str, tuple[Job, tuple[str, ...]]]]:
+        for one in todo:
+            backbones = tuple(names[stage] for stage in one.stages)
+            job = Job(path=Path(one.input), backbones=backbones, seconds=lengths[one.item] or 0.0, **where)
+            yield one.item, (job, one.stages)
+
+    with _networks(config.backbone, device, at.workers, cluster) as where:
+        counts = advance_together(
+            [(stage, ArrayWriter(at.work / stage.name, extractors[name].dim)) for name, stage in stages.items()],
+            at.work,
+            at.ledger,
+            wanted=wanted,
+            payloads=partial(jobs, **where),
+            function=_extracted,
+            workers=cluster or at.workers,
+            limit=partial(_limit, time_limit),
+            retry=at.retry,
+            progress=_Pace(lengths, progress),
+        )
+    for stage in stages.values():
+        require_share(stage.name, at.ledger, counts[stage.name], at.max_skipped)
+    return {names[stage]: found for stage, found in counts.items()}
+
+
+def spoken_tracks(made: Mapping[str, Mapping[str, Any]]) -> str:
+    """What `extract_tracks` made, for a reader: a line for each backbone."""
+    lines = []
+    for backbone, counts in made.items():
+        lost = ", ".join(f"{n} {reason}" for reason, n in sorted(counts["skipped"].items()))
+        lines.append(
+            f"{backbone}: {counts['done']} of {counts['items']} videos, {counts['rows']} vectors"
+            + (f"; skipped: {lost}" if lost else "")
+        )
+    return "\n".join(lines)
+
+
+def _stage(at: Workplace, name: str, extractor: Extractor) -> Stage:
+    view = extractor.view
+    return Stage(
+        name=f"features/{at.name}/{folder_of(name)}",
+        config={
+            "backbone": name,
+            "fps": rate_of(extractor),
+            "dim": extractor.dim,
+            "weights": extractor.weights,
+            "unit": extractor.unit,
+            "tail": extractor.tail,
+            "view": asdict(view),
+        },
+        inputs={"videos": at.hash_of("videos")},
     )
-    require_share(stage.name, at.ledger, counts, at.max_skipped)
-    return counts
 
 
-def join_pairs(at: Workplace, progress: ProgressCallback = no_progress) -> dict[str, Any]:
-    """`pairs/NAME/`: every clip's track pooled, beside what is said in it."""
+@contextlib.contextmanager
+def _networks(
+    backbones: Sequence[str], device: str, workers: int, cluster: Cluster | None
+) -> Iterator[dict[str, Any]]:
+    """Where a job's networks are: in its own process, or, on a GPU, in one that all workers ask."""
+    if cluster or device == "cpu" or not workers:
+        yield {"device": device}
+    else:
+        with serving(backbones, device) as address:
+            yield {"service": address}
+
+
+def _extracted(job: tuple[Job, tuple[str, ...]]) -> Result[Mapping[str, Result[Any]]]:
+    made = extract(job[0])
+    return Result(dict(zip(job[1], made.output.values(), strict=True)), made.digest)
+
+
+def _limit(times: float, job: tuple[Job, tuple[str, ...]]) -> float:
+    return START + times * (job[0].seconds or UNKNOWN) * len(job[1])
+
+
+class _Pace:
+    """Turns what comes out into hours of video per hour."""
+
+    def __init__(self, lengths: Lookup, update: Update) -> None:
+        self._lengths, self._update = lengths, update
+        self._began, self._seen, self._skipped = time.monotonic(), 0.0, 0
+
+    def __call__(self, done: int, total: int, item: str, skip: Skip | None) -> None:
+        self._skipped += skip is not None
+        self._seen += self._lengths[item] or 0.0
+        pace = self._seen / max(time.monotonic() - self._began, 1e-3)
+        skipped = f", {self._skipped} skipped" if self._skipped else ""
+        self._update(done, total, note=f"{pace:.0f} video-hours/h{skipped}")
+
+
+def join_pairs(
+    at: Workplace, backbones: Sequence[str] = (), progress: ProgressCallback = no_progress
+) -> dict[str, Any]:
+    """`pairs/NAME/`: every clip's tracks pooled and joined, beside what is said in it.
+
+    Args:
+        at: where clips and tracks lie.
+        backbones: what is joined, in this order; none named: every track that lies there, by name.
+        progress: told of videos done and in all.
+
+    Raises:
+        InputError: a track is not there, unfinished or stale, or too many videos were skipped.
+    """
     at.require_current("clips")
-    at.require_current("features")
-    track = read_manifest(at.folder("features"))
-    fps, tracks = track["config"]["fps"], ArrayReader(at.folder("features"))
+    rooms = _rooms(at, backbones)
+    for room in rooms:
+        at.require_current(room)
+    manifests = [read_manifest(at.folder(room)) for room in rooms]
+    readers = [ArrayReader(at.folder(room)) for room in rooms]
+    rates = [float(manifest["config"]["fps"]) for manifest in manifests]
     stage = Stage(
         name=f"pairs/{at.name}",
-        config={"tracks": [{"name": track["config"]["backbone"], "fps": fps, "dim": tracks.dim}]},
-        inputs={"clips": at.hash_of("clips"), "features": track["hash"]},
+        config={
+            "tracks": [
+                {"name": manifest["config"]["backbone"], "fps": fps, "dim": reader.dim}
+                for manifest, fps, reader in zip(manifests, rates, readers, strict=True)
+            ]
+        },
+        inputs={"clips": at.hash_of("clips"), **{room: at.hash_of(room) for room in rooms}},
         commit_every=MANY,
     )
 
     def wanted() -> Iterator[Wanted]:
         for item in ids_of(at.folder("clips")):
             cut = at.ledger.row(f"clips/{at.name}", item)
-            seen = at.ledger.row(f"features/{at.name}", item)
-            if cut is not None and seen is not None and seen.rows:
-                yield Wanted(item, stage.fingerprint(cut.output, seen.output))
+            seen = [at.ledger.row(manifest["stage"], item) for manifest in manifests]
+            if cut is not None and all(row is not None and row.rows for row in seen):
+                yield Wanted(item, stage.fingerprint(cut.output, *(row.output for row in seen if row)))
 
-    def payloads(todo: Iterator[Wanted]) -> Iterator[tuple[str, tuple[pa.Table, np.ndarray]]]:
+    def payloads(todo: Iterator[Wanted]) -> Iterator[tuple[str, tuple[pa.Table, list[np.ndarray]]]]:
         for item, clips in in_step(todo, by_item(at.folder("clips"))):
-            yield item, (clips, tracks[item])
+            yield item, (clips, [reader[item] for reader in readers])
 
     counts = advance(
         stage,
         at.work,
         at.ledger,
-        PairWriter(at.folder("pairs"), tracks.dim),
+        PairWriter(at.folder("pairs"), sum(reader.dim for reader in readers)),
         wanted=wanted(),
         payloads=payloads,
-        function=partial(_pairs_of_video, fps),
+        function=partial(_pairs_of_video, rates),
         retry=at.retry,
         progress=progress,
     )
@@ -94,6 +225,19 @@ def join_pairs(at: Workplace, progress: ProgressCallback = no_progress) -> dict[
     return counts
 
 
-def _pairs_of_video(fps: float, job: tuple[pa.Table, np.ndarray]) -> Result[VideoPairs]:
-    clips, track = job
-    return join(clips, [(track, fps)])
+def _rooms(at: Workplace, backbones: Sequence[str]) -> list[str]:
+    there = at.rooms("features")
+    if not there:
+        raise InputError(f"{at.work} has no features: run `tellvision features {at.work}` first")
+    rooms = [f"features/{folder_of(name)}" for name in backbones]
+    for name, room in zip(backbones, rooms, strict=True):
+        if room not in there:
+            raise InputError(
+                f"no track of {name!r} here: run `tellvision features {at.work} --backbone {name}` first"
+            )
+    return rooms or there
+
+
+def _pairs_of_video(rates: Sequence[float], job: tuple[pa.Table, list[np.ndarray]]) -> Result[VideoPairs]:
+    clips, tracks = job
+    return join(clips, list(zip(tracks, rates, strict=True)))

@@ -2,21 +2,22 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 
 from tellvision.records import InputError
-from tellvision.store import Ledger, Row, read_manifest
+from tellvision.store import Ledger, Row, manifests_below, read_manifest
 
 MANY = 256
 """Light items that are acknowledged together."""
 
 SKIPPING = ("captions", "speech", "shots", "clips", "features", "pairs")
-"""The stages, beside `videos`, that may skip a video."""
+"""The rooms, beside `videos`, whose stages may skip a video."""
 
 TOGETHER = 32
 """Light items that a process is handed together: alone each would cost more to send than to work on."""
@@ -49,8 +50,13 @@ class Workplace:
             raise InputError(f"--workers {self.workers} has to be 0 (work in this process) or more")
 
     def folder(self, stage: str) -> Path:
-        """The folder of a stage's artefact."""
-        return self.work / stage / self.name
+        """The folder of a stage's artefact: `captions`, or `features/BACKBONE` for one of several."""
+        room, _, part = stage.partition("/")
+        return self.work / room / self.name / part
+
+    def rooms(self, room: str) -> list[str]:
+        """The finished artefacts of a room that has several side by side, as `folder` takes them, by name."""
+        return [f"{room}/{part}" for part in manifests_below(self.work / room / self.name)]
 
     def hash_of(self, stage: str) -> str:
         """The hash of a finished stage's manifest; `videos` has no name of its own."""
@@ -62,8 +68,7 @@ class Workplace:
         Raises:
             InputError: nothing was; names the reasons that there are.
         """
-        stages = ("videos", *(f"{room}/{self.name}" for room in SKIPPING))
-        reasons: set[str] = set().union(*map(self.ledger.reasons, stages))
+        reasons: set[str] = set().union(*map(self.ledger.reasons, skipping(self.ledger, self.name)))
         unknown = sorted(set(self.retry) - reasons - {"all"})
         if unknown:
             there = f"here there are {', '.join(sorted(reasons))}" if reasons else "nothing was skipped here"
@@ -79,9 +84,9 @@ class Workplace:
         for name, known in made_from.items():
             self.require_current(name)
             if self.hash_of(name) != known:
-                raise InputError(
-                    f"{name} changed since {stage} was made: run `tellvision {stage} {self.work}` first"
-                )
+                command, _, backbone = stage.partition("/")
+                again = f"{command} {self.work}" + (f" --backbone {unquote(backbone)}" if backbone else "")
+                raise InputError(f"{name} changed since {stage} was made: run `tellvision {again}` first")
 
 
 def content_of(table: pa.Table) -> str:
@@ -93,7 +98,16 @@ def content_of(table: pa.Table) -> str:
 def skipped(ledger: Ledger, name: str) -> Mapping[str, Row]:
     """The videos that did not make it into the pairs, each with the first reason."""
     found: dict[str, Row] = {}
-    for stage in ("videos", *(f"{room}/{name}" for room in ("captions", "clips", "features", "pairs"))):
+    for stage in skipping(ledger, name, ("captions", "clips", "features", "pairs")):
         for row in ledger.skipped(stage):
             found.setdefault(row.item, row)
     return found
+
+
+def skipping(ledger: Ledger, name: str, rooms: Sequence[str] = SKIPPING) -> list[str]:
+    """The stages that may have skipped a video, in the order of the chain; of features one for each backbone."""
+    every = ledger.stages()
+    stages = ["videos"]
+    for room in rooms:
+        stages += [stage for stage in every if f"{stage}/".startswith(f"{room}/{name}/")]
+    return stages

@@ -1,12 +1,12 @@
 """Videos -> tracks (steps, dim) at a rate; a track pooled over a clip (paper, section 3.2 and 4.1).
 
-Each step of a track is of unit length and kept as float16. A clip's vector is the maximum over its
-steps, of unit length again.
+A video is decoded once for all the backbones that lack it. Each step of a track is of unit length and kept
+as float16. A clip's vector is the maximum over its steps, of unit length again.
 """
 
 import functools
-import multiprocessing
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -16,49 +16,96 @@ import torch
 
 from tellvision.media import Frames
 from tellvision.records import rows_of
-from tellvision.runners import Result
+from tellvision.runners import Result, in_worker
 from tellvision.vision.extractors import Extractor, find
+from tellvision.vision.network import Network
+from tellvision.vision.service import Address, connect
 
 Array = TypeVar("Array", np.ndarray, torch.Tensor)
+Embed = Callable[[np.ndarray], np.ndarray]
+"""(n, unit, height, width, 3) uint8 -> (n, dim) float32, rows of unit length."""
 
-FRAMES_AT_ONCE = 64  # bounds memory whatever the length of the video
+FRAMES_AT_ONCE = 64  # that wait for the network: bounds memory whatever the length of the video
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Job:
-    """A video to extract a track from, as it travels to a worker."""
+    """A video to extract tracks from, as it travels to a worker."""
 
     path: Path
-    backbone: str
+    """Of the video."""
+    backbones: tuple[str, ...]
+    """Names, see `tellvision.vision.extractors.find`."""
+    seconds: float = 0.0
+    """How long the video says it is; 0: it does not say."""
+    device: str = "cpu"
+    """Where a worker without a service runs its networks."""
+    service: Address | None = None
+    """Of the process that has the networks, where one has them for all workers."""
 
 
-def extract(job: Job) -> Result[np.ndarray]:
-    """The track of one video: (steps, dim) float16, steps of unit length, at the backbone's rate.
+def extract(job: Job) -> Result[dict[str, Result[np.ndarray]]]:
+    """The tracks of one video, by the names of the backbones, from one decoding.
+
+    Each is (steps, dim) float16, steps of unit length, at the backbone's rate.
 
     Raises:
-        Skip: the video cannot be read (see `tellvision.media.Frames`).
+        Skip: the video cannot be read (see `tellvision.media.Frames`), or a vector is not finite.
+        InputError: a backbone cannot be used.
     """
-    extractor = _loaded(job.backbone)
-    frames = Frames(job.path, extractor.fps, extractor.size)
-    parts: list[np.ndarray] = []
-    waiting: list[np.ndarray] = []
-    for frame in frames:
-        waiting.append(frame)
-        if len(waiting) == FRAMES_AT_ONCE:
-            parts.append(_unit(extractor(np.stack(waiting))).astype(np.float16))
-            waiting = []
-    if waiting:
-        parts.append(_unit(extractor(np.stack(waiting))).astype(np.float16))
-    track = np.concatenate(parts)
-    return Result(track, f"{zlib.crc32(track.tobytes()):08x}", note=frames.note)
+    extractors = [find(name) for name in job.backbones]
+    tracks = [
+        _Track(extractor, _embedding(name, job.device, job.service))
+        for name, extractor in zip(job.backbones, extractors, strict=True)
+    ]
+    frames = Frames(job.path, [extractor.view for extractor in extractors])
+    for which, picture in frames:
+        tracks[which].see(picture)
+    made: dict[str, Result[np.ndarray]] = {}
+    for name, track in zip(job.backbones, tracks, strict=True):
+        rows = track.finish()
+        made[name] = Result(rows, f"{zlib.crc32(rows.tobytes()):08x}", note=frames.note)
+    return Result(made, "")
 
 
 @functools.cache
-def _loaded(backbone: str) -> Extractor:
-    if multiprocessing.parent_process() is not None:
-        torch.set_num_threads(1)  # a worker has a core: two threads on it would only wait for each other
-    extractor: Extractor = find(backbone)()
-    return extractor
+def _embedding(backbone: str, device: str, service: Address | None) -> Embed:
+    if service is not None:
+        return connect(service, backbone)
+    # A worker has a core: two threads on it would only wait for each other.
+    return Network(find(backbone), device, threads=1 if in_worker() else None)
+
+
+class _Track:
+    """The steps of one backbone for one video, while its frames come in."""
+
+    def __init__(self, extractor: Extractor, embed: Embed) -> None:
+        self._extractor, self._embed = extractor, embed
+        self._room = max(1, FRAMES_AT_ONCE // extractor.unit) * extractor.unit
+        self._waiting: list[np.ndarray] = []
+        self._rows: list[np.ndarray] = []
+
+    def see(self, picture: np.ndarray) -> None:
+        """Take the next frame, (height, width, 3) uint8."""
+        self._waiting.append(picture)
+        if len(self._waiting) == self._room:
+            self._flush()
+
+    def finish(self) -> np.ndarray:
+        """(steps, dim) float16; a unit that was begun is filled up."""
+        if self._waiting:
+            missing = -len(self._waiting) % self._extractor.unit
+            last = self._waiting[-1]
+            self._waiting += [np.zeros_like(last) if self._extractor.tail == "black" else last] * missing
+            self._flush()
+        return np.concatenate(self._rows)
+
+    def _flush(self) -> None:
+        frames = np.stack(self._waiting)
+        self._rows.append(
+            self._embed(frames.reshape(-1, self._extractor.unit, *frames.shape[1:])).astype(np.float16)
+        )
+        self._waiting = []
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:
