@@ -20,6 +20,7 @@ EXTRACTORS = {
     "efficientnet-lite0": "efficientnet-lite:0",
     "efficientnet-lite1": "efficientnet-lite:1",
     "efficientnet-lite2": "efficientnet-lite:2",
+    "motion": "motion:",
     "resnet-152": "resnet:152",
     "clip": "clip:openai/clip-vit-base-patch16",
     "siglip2": "siglip2:google/siglip2-base-patch16-224",
@@ -34,6 +35,7 @@ EXTRACTORS = {
 
 FAMILIES = {
     "efficientnet-lite": "efficientnet_lite",
+    "motion": "motion",
     "clip": "clip",
     "siglip": "clip",
     "siglip2": "clip",
