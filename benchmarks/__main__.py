@@ -12,6 +12,8 @@ BENCHMARKS = {
     "decoding": "frames of views, against FFmpeg's decoder alone",
     "extraction": "videos to tracks, against decoding alone, the network alone, the released extractor's way",
     "loading": "training batches, against a loader written the way the reference is",
+    "runners": "what a video's hand-over costs: here, in processes, on Ray",
+    "runtimes": "one network run in several ways on the processor, against PyTorch in float32",
     "speech": "what is heard: words wrong, lines' starts, speed against faster-whisper called by hand",
     "store": "clips read from the store, against a .npy file per video",
     "step": "a training step, against the machine's own matrix product",

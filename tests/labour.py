@@ -74,8 +74,9 @@ def worker_of(log, number, seconds=60.0):
     return int(found[-1].name.split("-")[2])
 
 
-def where(number):
-    return Result((in_worker(), os.getcwd(), os.environ.get("CUDA_VISIBLE_DEVICES")), "")
+def where(seconds):
+    time.sleep(seconds)
+    return Result((in_worker(), os.getcwd(), os.environ.get("CUDA_VISIBLE_DEVICES"), os.getpid()), "")
 
 
 def turned(array):

@@ -78,9 +78,8 @@ def machine():
 def test_on_ray_it_is_as_in_this_process(machine):
     assert outcome(map_items(double, TEN, Cluster(), at_once=2)) == DOUBLED
     one = Cluster(workers=1)
-    assert outcome(map_items(where, [("a", 1)], one)) == [
-        ("a", (True, os.getcwd(), ""))
-    ]  # no GPU: it asked for none
+    [(_, seat)] = map_items(where, [("a", 0.0)], one)
+    assert seat.output[:3] == (True, os.getcwd(), "")  # it asked for no GPU, and sees none
     [(_, there)], [(_, here)] = (list(map_items(track, [("a", 7)], workers)) for workers in (one, 0))
     assert there.digest == here.digest
     np.testing.assert_array_equal(there.output, here.output)
@@ -169,11 +168,11 @@ def nodes():
         ray.shutdown()
     started = []
 
-    def start(*cpus):
+    def start(*cpus, gpus=0):
         head = {"num_cpus": cpus[0], "include_dashboard": False, "_system_config": QUICK_TO_NOTICE}
         cluster = Nodes(initialize_head=True, head_node_args=head)
         started.append(cluster)
-        return cluster, [cluster.add_node(num_cpus=count) for count in cpus[1:]]
+        return cluster, [cluster.add_node(num_cpus=count, num_gpus=gpus) for count in cpus[1:]]
 
     yield start
     ray.shutdown()
@@ -240,6 +239,18 @@ def test_no_item_is_blamed_for_lost_nodes(nodes, tmp_path):
     caller.join(120)
     assert outcome(found) == doubled(1)
     assert tries(log) == {0: 3}
+
+
+@pytest.mark.slow
+def test_workers_share_a_gpu(nodes, tmp_path):
+    """Ray takes our word for the GPU: how many find a place on it, and which one they see."""
+    cluster, _ = nodes(0, 8, gpus=1)
+    shared = Cluster(address=cluster.address, gpus=0.25)
+    seen = outcome(map_items(where, [(f"i{n}", 3.0) for n in range(8)], shared))
+    assert {there[2] for _, there in seen} == {"0"}
+    assert len({there[3] for _, there in seen}) == 4
+    with pytest.raises(InputError, match="2 GPUs, the cluster has 8 and 1"):
+        list(map_items(where, [("a", 0.0)], Cluster(address=cluster.address, gpus=2.0)))
 
 
 @pytest.mark.slow

@@ -52,6 +52,7 @@ def test_here_everything_needed_is_there():
         "cuts",
         "espeak-ng",
         "ffmpeg",
+        "openvino",
         "ray",
         "s3fs",
         "torchvision",

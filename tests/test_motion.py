@@ -76,7 +76,8 @@ def test_a_square_moves(step, direction, against):
     found = flow(square(step))
     assert found.sum(axis=(1, 2)).argmax() == direction
     assert not found[against].any()
-    assert not found[:, :, 6:].any() and not found[:, :2].any()  # and only where it is
+    assert not found[:, :, 6:].any()
+    assert not found[:, :2].any()
 
 
 def test_a_dark_square_on_white_moves_the_same_way():
@@ -91,7 +92,8 @@ def test_nothing_moves():
 def test_zero_stays_zero_and_the_rest_is_of_unit_length():
     films = np.stack([np.repeat(square((1, 0))[:1], 8, axis=0), square((1, 0)), square((0, 1))])
     rows = Network(find(""))(np.repeat(films[..., None], 3, axis=-1))
-    assert rows.shape == (3, find("").dim) and rows.dtype == np.float32
+    assert rows.shape == (3, find("").dim)
+    assert rows.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(rows, axis=1), [0, 1, 1], rtol=1e-6)
 
 
@@ -128,6 +130,7 @@ def test_every_unit_alone():
 def test_what_it_says_of_itself():
     motion = find("")
     assert motion.view.fps / motion.unit == 1.0
-    assert motion.weights == "none" and not list(motion.network().parameters())
+    assert motion.weights == "none"
+    assert not list(motion.network().parameters())
     with pytest.raises(InputError, match="motion:fast"):
         find("fast")

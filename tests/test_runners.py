@@ -19,6 +19,8 @@ import pytest
 from labour import DOUBLED, TEN, double, ends, is_running, jobs, outcome, toil, tries, turned, where, worker_of
 from tellvision.records import InputError, Skip
 from tellvision.runners import Result, in_worker, map_items
+from tellvision.runners.crew import Crew, Item
+from tellvision.runners.work import Lost, question
 from tellvision.store import ArrayReader, Ledger
 
 ONCE = dict.fromkeys(range(10), 1)
@@ -95,9 +97,9 @@ def test_much_travels_both_ways():
 
 def test_work_can_tell_whether_it_shares_the_machine():
     assert not in_worker()
-    [(_, there)] = map_items(where, [("a", 1)], 1)
+    [(_, there)] = map_items(where, [("a", 0.0)], 1)
     assert there.output[0]
-    [(_, here)] = map_items(where, [("a", 1)], 0)
+    [(_, here)] = map_items(where, [("a", 0.0)], 0)
     assert not here.output[0]
 
 
@@ -157,6 +159,28 @@ def test_workers_killed_at_random_lose_nothing_and_do_nothing_twice(tmp_path, at
     for item, got in found:  # who was killed twice is said to be, and was
         assert got != "worker_died" or tries(tmp_path / "log")[int(item[1:])] == 2
     assert sum(got != "worker_died" for _, got in found) > 40
+
+
+class Lonely:
+    """A worker whose machine is lost whenever it is asked to do something."""
+
+    def ask(self, asked, seconds):
+        if pickle.loads(asked):
+            raise Lost("its node is gone")
+        return question([])
+
+    def stop(self, now):
+        pass
+
+
+def test_an_item_with_which_machine_after_machine_goes_is_suspected_after_all():
+    hired = []
+    crew = Crew(lambda: hired.append(Lonely()) or hired[-1], 1)
+    item = Item("a", 1, float("inf"))
+    crew.submit([item])
+    assert item.future.result(30).reason == "worker_died"
+    crew.close(now=False)
+    assert len(hired) == 7  # five machines, then twice as any other item
 
 
 # Work that hangs
@@ -283,21 +307,25 @@ if __name__ == "__main__":
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="reads /proc")
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, "leave"])
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, "ctrl+c", "leave"])
 def test_workers_end_with_their_driver(tmp_path, how):
     """Killed, stopped by hand, or gone without a word to its workers."""
     pids = tmp_path / "pids"
     pids.mkdir()
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores Ctrl+C
     try:
-        driver = run(tmp_path, WORK_FOR_EVER, pids, *([how] if how == "leave" else []), stderr=subprocess.PIPE)
+        mode = [how] if how == "leave" else []
+        driver = run(tmp_path, WORK_FOR_EVER, pids, *mode, stderr=subprocess.PIPE, start_new_session=True)
     finally:
         signal.signal(signal.SIGINT, before)
     try:
         assert ends(lambda: len(list(pids.iterdir())) == 2)
-        if how != "leave":
+        if how == "ctrl+c":
+            os.killpg(driver.pid, signal.SIGINT)  # as a terminal does: driver and workers
+        elif how != "leave":
             driver.send_signal(how)
-        driver.communicate(timeout=30)
+        _, told = driver.communicate(timeout=30)
+        assert told.count("Traceback") == (how == "ctrl+c")
     finally:
         driver.kill()
         driver.communicate()

@@ -23,7 +23,13 @@ PROGRAMS = ("chromium", "espeak-ng", "ffmpeg")  # Debian's packages have the sam
 WORDNET = Path("/usr/share/wordnet/data.verb")
 BACKBONE = "efficientnet-lite0"
 LARGER = ("efficientnet-lite1", "efficientnet-lite2")
-PACKAGES = {"ray": "ray", "s3fs": "s3", "torchvision": "torchvision", "transformers": "transformers"}
+PACKAGES = {
+    "openvino": "openvino",
+    "ray": "ray",
+    "s3fs": "s3",
+    "torchvision": "torchvision",
+    "transformers": "transformers",
+}
 """Package -> the extra that brings it."""
 ENOUGH_SPACE = 2e9  # bytes: features of about 200 hours at one row of 1,280 half floats per second
 
@@ -187,7 +193,7 @@ def _backbone(name: str) -> str:
 
     extractor = find(name)
     shape = extractor.view.shape(16, 9)
-    (row,) = Network(extractor)(np.zeros((1, extractor.unit, *shape, 3), np.uint8))
+    (row,) = Network(extractor, runtime="pytorch")(np.zeros((1, extractor.unit, *shape, 3), np.uint8))
     if row.shape != (extractor.dim,):
         raise RuntimeError(f"gives {row.shape} where {extractor.dim} numbers are expected")
     return f"weights checked, {extractor.dim} numbers, {rate_of(extractor):g} per second of video"

@@ -43,6 +43,7 @@ from tellvision.stages.workplace import Workplace, skipped
 from tellvision.store import MANIFEST, Ledger, digest, is_current, read_manifest, read_table, write_manifest
 from tellvision.vision.extractors import find as find_extractor
 from tellvision.vision.extractors import rate_of
+from tellvision.vision.network import Runtime
 
 
 def run(
@@ -55,6 +56,7 @@ def run(
     model: str | None = None,
     workers: int = 2,
     device: str = "auto",
+    runtime: Runtime = "auto",
     time_limit: float = TIME_LIMIT,
     cluster: Cluster | None = None,
     retry: tuple[str, ...] = (),
@@ -71,6 +73,7 @@ def run(
         model: a checkpoint to search with beside what is learned here.
         workers: processes that extract features.
         device: where the backbones run, see `extract_tracks`.
+        runtime: what runs them there, likewise.
         time_limit: for a video's features, see `extract_tracks`.
         cluster: where features are extracted, in place of processes of this machine.
         retry: reasons (or `all`) of skips that are tried again.
@@ -113,7 +116,13 @@ def run(
             cut_clips(at, recipe.clips, update)
         with tell.stage("features") as update:
             extract_tracks(
-                at, recipe.features, device=device, time_limit=time_limit, cluster=cluster, progress=update
+                at,
+                recipe.features,
+                device=device,
+                runtime=runtime,
+                time_limit=time_limit,
+                cluster=cluster,
+                progress=update,
             )
         with tell.stage("pairs") as update:
             join_pairs(at, recipe.features.backbone, update)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -32,6 +32,9 @@ class Where:
 
     device: str = "auto"
     """cpu, cuda, cuda:1 ...; auto: a GPU if there is one."""
+    runtime: Literal["auto", "pytorch", "openvino"] = "auto"
+    """What runs a network on a processor; auto: OpenVINO where it is installed and there is half an hour of
+    video or more for each worker."""
     time_limit: float = 20.0
     """Times of its own length that a video's features may take; what takes longer is skipped as timed_out."""
     ray: str | None = None

@@ -48,6 +48,7 @@ def features(
             at,
             settings,
             device=where.device,
+            runtime=where.runtime,
             time_limit=where.time_limit,
             cluster=where.cluster(workers),
             progress=update,

@@ -74,6 +74,7 @@ def run(
         model=model,
         workers=workers,
         device=where.device,
+        runtime=where.runtime,
         time_limit=where.time_limit,
         cluster=where.cluster(None),
         retry=retry,

@@ -5,7 +5,6 @@ of items at a time, so it is known what was lost with it, and no other worker no
 """
 
 import atexit
-import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -15,11 +14,10 @@ from typing import Any
 from tellvision.records import InputError, Skip
 from tellvision.runners.work import Died, Lost, NoRoom, TimedOut, Worker, question, results
 
-STARTS = (
-    5  # workers that end while they start, in a row and while there is no other, before that is taken for a rule
-)
+STARTS = 5  # workers in a row that end while they start, and no other one lives: that is the rule then
 PAUSES = (0.1, 30.0)  # seconds until the next one is started, doubled each time, and at most
 PATIENCE = 30.0  # seconds for a worker's thread to end, once its worker was stopped
+LOSSES = 5  # machines that may go with an item's worker before the item is suspected after all
 LONGEST = 1e6  # seconds; who may take longer may take for ever
 
 
@@ -29,6 +27,7 @@ class Item:
     def __init__(self, name: str, payload: Any, seconds: float) -> None:
         self.name, self.payload, self.seconds = name, payload, seconds
         self.future: Future[Any] = Future()
+        self.losses = 0  # machines that went with its worker
         self.tried = False  # with others or alone, and its worker did not live to answer
 
 
@@ -79,8 +78,6 @@ class Crew:
 
     def _serve(self) -> None:
         """A thread: as long as there is something to do, have it done."""
-        # Ctrl+C is for the driver, which ends its workers: they are not to hear it, and inherit this.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         error: BaseException | None = None
         try:
             while self._is_needed():
@@ -174,7 +171,9 @@ class Crew:
         return True
 
     def _try_again(self, group: list[Item], failure: Exception) -> None:
-        if isinstance(failure, Lost):
+        if isinstance(failure, Lost) and max(item.losses for item in group) < LOSSES:
+            for item in group:
+                item.losses += 1
             self.submit(group, first=True)
         elif len(group) > 1 or not (group[0].tried or isinstance(failure, TimedOut)):
             for item in group:

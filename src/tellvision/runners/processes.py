@@ -4,6 +4,7 @@ import atexit
 import contextlib
 import multiprocessing
 import os
+import signal
 import threading
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -14,14 +15,17 @@ LEISURE = 5.0  # seconds that a worker has to end by itself
 
 
 class Process:
-    """One process; see `Worker`."""
+    """One process; see `Worker`. The thread that makes it is deaf to Ctrl+C from then on."""
 
     def __init__(self, work: bytes) -> None:
         # spawn: a forked copy of a process that has used torch or FFmpeg threads can hang.
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, work))
-        resource_tracker.ensure_running()  # starting it lets a thread hear Ctrl+C again: before, not while
+        # Ctrl+C is for the driver, which ends its workers: they inherit from this thread that they do not hear
+        # it, not even while they start. Not the other way round: who starts the tracker hears it again.
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         self._process.start()
         theirs.close()  # or it would not be seen that theirs is closed
 

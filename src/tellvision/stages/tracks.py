@@ -22,12 +22,13 @@ from tellvision.store import ArrayReader, ArrayWriter, Lookup, Wanted, by_item, 
 from tellvision.vision.extractors import Extractor, FeatureConfig, folder_of, rate_of
 from tellvision.vision.extractors import find as find_extractor
 from tellvision.vision.features import Job, extract
-from tellvision.vision.network import best_device
+from tellvision.vision.network import Runtime, best_device
 from tellvision.vision.service import serving
 
 Update = Callable[..., None]  # (done, total, note="")
 TIME_LIMIT = 20.0  # times of a video's own length that it may take
 UNKNOWN = 3600.0  # seconds that a video may last that does not say
+WORTH_COMPILING = 1800.0  # seconds of video for a worker: below it gets ready longer than it saves (docs/log.md)
 START = 300.0  # seconds for what a worker's first video has to wait for: imports, weights
 
 
@@ -40,6 +41,7 @@ def extract_tracks(
     config: FeatureConfig,
     *,
     device: str = "auto",
+    runtime: Runtime = "auto",
     time_limit: float = TIME_LIMIT,
     cluster: Cluster | None = None,
     progress: Update = silent,
@@ -52,6 +54,8 @@ def extract_tracks(
         at: where the clips lie.
         config: the backbones.
         device: `cpu`, `cuda`, `cuda:1` ..., or `auto`: a GPU if there is one.
+        runtime: of the networks on a processor: `pytorch`, `openvino`, or `auto`: OpenVINO where it is installed
+            and there is enough to do for what it needs to get ready.
         time_limit: how long a video may take, in times of its own length; what takes longer is skipped as
             `timed_out`.
         cluster: where the work is done, in place of processes of this machine.
@@ -78,13 +82,23 @@ def extract_tracks(
             if paths[item]:  # imported captions may stand without their video
                 yield Wanted(item, stage.fingerprint(contents[item]), paths[item])
 
+    def seconds_left() -> float:
+        lacking = (
+            item
+            for item in at.ledger.holding(f"clips/{at.name}")
+            if any(at.ledger.row(stage.name, item) is None for stage in stages.values())
+        )
+        return sum(lengths[item] or 0.0 for item in lacking)
+
     def jobs(todo: Iterator[Shared], **where: Any) -> Iterator[tuple[str, tuple[Job, tuple[str, ...]]]]:
         for one in todo:
             backbones = tuple(names[stage] for stage in one.stages)
             job = Job(path=Path(one.input), backbones=backbones, seconds=lengths[one.item] or 0.0, **where)
             yield one.item, (job, one.stages)
 
-    with _networks(config.backbone, device, at.workers, cluster) as where:
+    if runtime == "auto" and seconds_left() < WORTH_COMPILING * max(1, at.workers):
+        runtime = "pytorch"
+    with _networks(config.backbone, device, runtime, at.workers, cluster) as where:
         counts = advance_together(
             [(stage, ArrayWriter(at.work / stage.name, extractors[name].dim)) for name, stage in stages.items()],
             at.work,
@@ -133,11 +147,11 @@ def _stage(at: Workplace, name: str, extractor: Extractor) -> Stage:
 
 @contextlib.contextmanager
 def _networks(
-    backbones: Sequence[str], device: str, workers: int, cluster: Cluster | None
+    backbones: Sequence[str], device: str, runtime: Runtime, workers: int, cluster: Cluster | None
 ) -> Iterator[dict[str, Any]]:
     """Where a job's networks are: in its own process, or, on a GPU, in one that all workers ask."""
     if cluster or device == "cpu" or not workers:
-        yield {"device": device}
+        yield {"device": device, "runtime": runtime}
     else:
         with serving(backbones, device) as address:
             yield {"service": address}

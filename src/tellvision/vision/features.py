@@ -18,7 +18,7 @@ from tellvision.media import Frames
 from tellvision.records import rows_of
 from tellvision.runners import Result, in_worker
 from tellvision.vision.extractors import Extractor, find
-from tellvision.vision.network import Network
+from tellvision.vision.network import Network, Runtime
 from tellvision.vision.service import Address, connect
 
 Array = TypeVar("Array", np.ndarray, torch.Tensor)
@@ -40,6 +40,8 @@ class Job:
     """How long the video says it is; 0: it does not say."""
     device: str = "cpu"
     """Where a worker without a service runs its networks."""
+    runtime: Runtime = "auto"
+    """What runs them there, see `tellvision.vision.network.Network`."""
     service: Address | None = None
     """Of the process that has the networks, where one has them for all workers."""
 
@@ -55,7 +57,7 @@ def extract(job: Job) -> Result[dict[str, Result[np.ndarray]]]:
     """
     extractors = [find(name) for name in job.backbones]
     tracks = [
-        _Track(extractor, _embedding(name, job.device, job.service))
+        _Track(extractor, _embedding(name, job.device, job.runtime, job.service))
         for name, extractor in zip(job.backbones, extractors, strict=True)
     ]
     frames = Frames(job.path, [extractor.view for extractor in extractors])
@@ -69,11 +71,11 @@ def extract(job: Job) -> Result[dict[str, Result[np.ndarray]]]:
 
 
 @functools.cache
-def _embedding(backbone: str, device: str, service: Address | None) -> Embed:
+def _embedding(backbone: str, device: str, runtime: Runtime, service: Address | None) -> Embed:
     if service is not None:
         return connect(service, backbone)
     # A worker has a core: two threads on it would only wait for each other.
-    return Network(find(backbone), device, threads=1 if in_worker() else None)
+    return Network(find(backbone), device, runtime, threads=1 if in_worker() else None)
 
 
 class _Track:

@@ -206,7 +206,8 @@ class _Desk:
         ]
         network = self._networks[asked[workers[0]].backbone]
         try:
-            rows: list[Any] = np.split(network(np.concatenate(units)), np.cumsum([shape[0] for shape in shapes])[:-1])
+            behind = np.cumsum([shape[0] for shape in shapes])
+            rows: list[Any] = np.split(network(np.concatenate(units)), behind[:-1])
         except Skip:  # one of them has what the network makes no number of: find out whose it is
             rows = [_alone(network, one) for one in units]
         for worker, answer in zip(workers, rows, strict=True):

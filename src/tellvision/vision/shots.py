@@ -8,7 +8,6 @@ sees 100 frames at once and answers for the 50 in their middle, so memory does n
 import functools
 import hashlib
 import importlib.util
-import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -125,7 +124,7 @@ def transnet() -> Network:
         def _load_pretrained_weights(self) -> None:
             self.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
 
-    if multiprocessing.parent_process() is not None:
+    if in_worker():
         torch.set_num_threads(1)  # a worker has a core: two threads on it would only wait for each other
     with torch.random.fork_rng(devices=[]):  # weights are drawn before they are read
         network = Quiet(device="cpu").to(memory_format=torch.channels_last_3d)
