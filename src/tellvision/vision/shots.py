@@ -17,6 +17,7 @@ from av.video.reformatter import VideoReformatter
 
 from tellvision.media import Decoded, pixels
 from tellvision.records import InputError
+from tellvision.runners import in_worker
 from tellvision.vision.network import has_bfloat16
 
 WEIGHTS = "a313d0b3bebfa9a71914b375bfdf918a30b5c3b1e6be51972d35dd8078b442de"
