@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,8 @@ from tellvision.records import Skip
 from tellvision.runners import Result, map_items
 from tellvision.vision.extractors import find
 from tellvision.vision.features import Job, extract
-from tellvision.vision.network import Network, best_device
-from tellvision.vision.service import Address, serving
+from tellvision.vision.network import Network, Runtime, best_device
+from tellvision.vision.service import serving
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +41,11 @@ class Size:
     """Videos per worker and round."""
     rounds: int = 3
     """Times that everything is measured."""
+    runtime: Runtime = "auto"
+    """Of the networks on a processor."""
 
 
-SMALLEST = Size(small=True, videos=1, rounds=1)
+SMALLEST = Size(small=True, videos=1, rounds=1, runtime="pytorch")
 
 
 def measure(size: Size) -> Iterator[Report]:
@@ -56,7 +58,7 @@ def measure(size: Size) -> Iterator[Report]:
         videos = sorted((folder / "videos").glob("*.mp4")) * size.videos
         for family in size.backbones:
             backbone = f"{family}:{_saved(family, folder, size.small)}"
-            yield _compare(family, backbone, device, videos, size.rounds)
+            yield _compare(family, backbone, device, videos, size)
 
 
 def _saved(family: str, folder: Path, small: bool) -> Path:
@@ -96,17 +98,21 @@ def _resnet(path: Path, small: bool) -> Path:
 RESNET_50, RESNET_152 = (3, 4, 6, 3), (3, 8, 36, 3)
 
 
-def _compare(family: str, backbone: str, device: str, videos: list[Path], rounds: int) -> Report:
+def _compare(family: str, backbone: str, device: str, videos: list[Path], size: Size) -> Report:
     extractor = find(backbone)
     frames = np.stack([picture for _, picture in Frames(videos[0], [extractor.view])])
     units = frames[: len(frames) // extractor.unit * extractor.unit].reshape(-1, extractor.unit, *frames.shape[1:])
-    network = Network(extractor, device)
+    network = Network(extractor, device, size.runtime)
     rates: dict[str, list[float]] = {"network": [], "end to end": []}
     with ExitStack() as stack:
         service = stack.enter_context(serving([backbone], device)) if device != "cpu" else None
-        for _ in range(rounds + 1):  # the first does not count
+        for _ in range(size.rounds + 1):  # the first does not count
             rates["network"].append(_alone(network, units, 2 if device == "cpu" else 40))
-            rates["end to end"].append(_together(backbone, videos, service))
+            rates["end to end"].append(
+                _together(
+                    Job(path=videos[0], backbones=(backbone,), runtime=size.runtime, service=service), videos
+                )
+            )
     found = {name: rate[1:] for name, rate in rates.items()}
     return Report(
         title=f"backbones: {family}, random weights, {len(videos)} videos, {cores()} workers, on {device}",
@@ -131,9 +137,9 @@ def _alone(network: Network, units: np.ndarray, times: int) -> float:
     return times * len(units) / (time.monotonic() - began)
 
 
-def _together(backbone: str, videos: list[Path], service: Address | None) -> float:
+def _together(job: Job, videos: list[Path]) -> float:
     """Frames per second, from the first result on: starting the workers is left out."""
-    jobs = ((str(n), (backbone, video, service)) for n, video in enumerate([*videos[: cores()], *videos]))
+    jobs = ((str(n), replace(job, path=video)) for n, video in enumerate([*videos[: cores()], *videos]))
     began, frames = time.monotonic(), 0
     for n, (_, result) in enumerate(map_items(_work, jobs, cores())):
         if isinstance(result, Skip):
@@ -145,7 +151,6 @@ def _together(backbone: str, videos: list[Path], service: Address | None) -> flo
     return frames / (time.monotonic() - began)
 
 
-def _work(job: tuple[str, Path, Address | None]) -> Result[Any]:
-    backbone, video, service = job
-    made = extract(Job(path=video, backbones=(backbone,), service=service))
-    return Result(len(made.output[backbone].output), "")
+def _work(job: Job) -> Result[Any]:
+    (track,) = extract(job).output.values()
+    return Result(len(track.output), "")

@@ -23,7 +23,12 @@ def run(*arguments):
     )
 
 
-@pytest.mark.parametrize("name", BENCHMARKS)
+LONG = ("backbones", "extraction", "runners", "runtimes")  # to get ready, however little is measured
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in BENCHMARKS]
+)
 def test_each_benchmark_prints_well_formed_figures(name):
     done = run(name, "--smallest", "--json")
     assert done.returncode == 0, done.stderr

@@ -48,7 +48,8 @@ def load_model(index: Index) -> TextModel | None:
         failure = error
     if index.is_replaced():
         raise replaced(index.folder) from failure
-    raise damaged(index.folder, str(failure) if failure else "its model is another one") from failure
+    why = f"cannot be used: {failure}" if failure else "is another one"
+    raise damaged(index.folder, f"its model {why}") from failure
 
 
 def search(index: Index, model: TextModel | None, text: str, k: int, by: str | None = None) -> list[Hit]:
