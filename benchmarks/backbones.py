@@ -153,4 +153,5 @@ def _together(job: Job, videos: list[Path]) -> float:
 
 def _work(job: Job) -> Result[Any]:
     (track,) = extract(job).output.values()
+    assert isinstance(track, Result)
     return Result(len(track.output), "")

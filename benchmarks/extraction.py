@@ -216,7 +216,9 @@ def _stage(task: _Task) -> int:
         for first in range(0, len(frames), FRAMES_AT_ONCE):
             embed(frames[first : first + FRAMES_AT_ONCE]).astype(np.float16)
         return len(frames)
-    return len(extract(Job(path=task.video, backbones=(BACKBONE,), service=task.service)).output[BACKBONE].output)
+    track = extract(Job(path=task.video, backbones=(BACKBONE,), service=task.service)).output[BACKBONE]
+    assert isinstance(track, Result)
+    return len(track.output)
 
 
 @cache

@@ -385,6 +385,33 @@ def test_a_skip_is_one_of_every_stage_that_lacked_it(tmp_path):
     assert room.values("twice") == {"b": 4}
 
 
+def test_a_skip_of_one_stage_is_its_own(tmp_path):
+    room = Together(tmp_path / "work")
+
+    def one_fails(job):
+        made = halves(job)
+        return Result({**made.output, "vectors/main/half": Skip("odd", "1")}, "")
+
+    counts = room.advance({"a": 1}, "twice", "half", function=one_fails)
+    assert [one["skipped"] for one in counts.values()] == [{}, {"odd": 1}]
+    assert room.told[0][3].reason == "odd"
+    assert room.values("twice") == {"a": 2}
+    assert room.values("half") == {}
+
+
+@pytest.mark.parametrize("damage", ["index", "shard"])
+def test_a_damaged_folder_is_one_line_when_something_is_added(room, damage):
+    room.advance(NUMBERS)
+    if damage == "index":
+        path = room.folder / "index.jsonl"
+        path.write_bytes(path.read_bytes().replace(b"shard", b"shird", 1))
+    else:
+        path = room.folder / "shard-00000.bin"
+        path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(InputError, match=r"delete .* and run again"):
+        room.advance(NUMBERS | {"e": 5})
+
+
 def test_what_went_away_goes_from_every_stage(tmp_path):
     room = Together(tmp_path / "work")
     room.advance({"a": 1, "b": 2}, "twice", "half")

@@ -6,6 +6,7 @@ import pickle
 from pathlib import Path
 from urllib.parse import unquote
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -192,7 +193,7 @@ def test_the_last_unit_is_filled_up(monkeypatch, tmp_path, tail, last):
     monkeypatch.setattr(features, "FRAMES_AT_ONCE", 4)  # in blocks of whole units: one unit each
 
     class Film:
-        note = "ends early"
+        note, refused = "ends early", {}
 
         def __init__(self, path, views):
             assert views == [Colours.view]
@@ -204,6 +205,51 @@ def test_the_last_unit_is_filled_up(monkeypatch, tmp_path, tail, last):
     track = extract(job(tmp_path / "x.mp4", "colours")).output["colours"]
     assert track.output.tolist() == [[1, 2, 3], [4, 5, 6], list(last)]
     assert track.note == "ends early"
+
+
+def test_what_one_backbone_cannot_take_costs_the_others_nothing(tmp_path, monkeypatch):
+    """A film of 1:20: squeezed it gives a row a second; with the aspect kept it is refused."""
+    wide = Colours()
+    wide.view = View(fps=2, size=8, fit="short")
+    monkeypatch.setattr(features, "find", lambda name: wide if name == "wide" else Colours())
+    monkeypatch.setattr(features, "_embedding", lambda *_: lambda units: Means()(torch.from_numpy(units)).numpy())
+    path = long_film(tmp_path / "x.mp4")
+    made = extract(job(path, "wide", "colours")).output
+    assert made["wide"].reason == "odd_shape"
+    assert len(made["colours"].output) == 2
+    with pytest.raises(Skip, match="odd_shape"):
+        extract(job(path, "wide"))
+
+
+def long_film(path):
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=2)
+        stream.width, stream.height, stream.pix_fmt = 640, 32, "yuv420p"
+        for _ in range(6):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((32, 640, 3), np.uint8))))
+        container.mux(stream.encode(None))
+    return path
+
+
+def test_a_vector_that_is_no_number_costs_the_others_nothing(tmp_path, monkeypatch):
+    def embedding(name, *_):
+        def embed(units):
+            if name == "bad":
+                raise Skip("not_finite", "1 of 1")
+            return Means()(torch.from_numpy(units)).numpy()
+
+        return embed
+
+    monkeypatch.setattr(features, "find", lambda name: Colours())
+    monkeypatch.setattr(features, "_embedding", embedding)
+    made = extract(job(film(tmp_path / "x.mp4", TEXTS[:2], seconds=3), "bad", "good")).output
+    assert made["bad"].reason == "not_finite"
+    assert len(made["good"].output) == 4
+
+
+def test_other_weights_on_another_machine_are_an_error(tmp_path):
+    with pytest.raises(InputError, match="efficientnet-lite0 has other weights on"):
+        extract(job(tmp_path / "x.mp4", weights=("0" * 64,)))
 
 
 def test_half_a_video_gives_half_a_track_with_a_note(tmp_path):

@@ -463,3 +463,14 @@ def test_the_commands_say_what_they_did(work, root, tmp_path, capsys):
     with pytest.raises(InputError, match="is no work folder"):
         export(tmp_path / "none", to=str(tmp_path / "out"), format="npy")
     assert json.loads((work / "features" / "main" / "2d" / "manifest.json").read_text())["counts"]["rows"] == 80
+
+
+def test_an_export_says_what_it_is_and_is_not_mixed_with_another(tmp_path):
+    place = find_place(tmp_path)
+    assert features.about(place) == {}
+    place.write({features.ABOUT: b'{"backbone": "motion", "fps": 1.0}'})
+    assert features.about(place) == {"backbone": "motion", "fps": 1.0}
+    for damaged in (b"[", b"[1]", b"\xff"):
+        place.write({features.ABOUT: damaged})
+        with pytest.raises(InputError, match=r"track\.json is damaged: delete it"):
+            features.about(place)

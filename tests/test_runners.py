@@ -1,5 +1,6 @@
 """Mapping over items: order, skips, dead workers, time limits, what is left behind."""
 
+import dataclasses
 import multiprocessing
 import os
 import pickle
@@ -365,3 +366,15 @@ def killed_and_started_again(tmp_path, where):
 
 def test_a_killed_driver_loses_nothing_that_was_acknowledged(tmp_path):
     killed_and_started_again(tmp_path, "processes")
+
+
+def test_a_slow_item_holds_back_the_order_but_not_the_work(tmp_path):
+    """The first takes 3 s; with two workers all the others are done before it is."""
+    items = [
+        (f"i{n}", dataclasses.replace(job, seconds=3.0 if n == 0 else 0.0))
+        for n, (_, job) in enumerate(jobs(tmp_path / "log", 30))
+    ]
+    results = map_items(toil, items, 2)
+    assert next(results)[0] == "i0"
+    assert len(list((tmp_path / "log").iterdir())) == 30
+    assert [item for item, _ in results] == [f"i{n}" for n in range(1, 30)]

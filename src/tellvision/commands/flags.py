@@ -36,7 +36,8 @@ class Where:
     """What runs a network on a processor; auto: OpenVINO where it is installed and there is half an hour of
     video or more for each worker."""
     time_limit: float = 20.0
-    """Times of its own length that a video's features may take; what takes longer is skipped as timed_out."""
+    """Times of its own length, for each backbone, that a video's features may take, and five minutes; what takes
+    longer is skipped as timed_out. Not with --workers 0, where nobody could stop it."""
     ray: str | None = None
     """Extract on a Ray cluster in place of processes of this machine: its address, auto for the one of this
     machine, or local to start one here. --workers then counts its actors."""

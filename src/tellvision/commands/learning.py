@@ -41,7 +41,7 @@ def features(
     """
     from tellvision.stages.tracks import extract_tracks, spoken_tracks
 
-    processes = WORKERS if workers is None else workers
+    processes = WORKERS if workers is None or where.ray else workers
     opened = at_work(work, name, workers=processes, max_skipped=max_skipped, retry=retry)
     with opened as at, Progress().stage("features") as update:
         made = extract_tracks(
@@ -62,6 +62,7 @@ def pairs(
     backbone: tuple[str, ...] = (),
     name: str = "main",
     max_skipped: float = 0.9,
+    json: bool = False,
 ) -> None:
     """Pool the tracks of WORK over its clips, and join them.
 
@@ -70,11 +71,14 @@ def pairs(
         backbone: the tracks that are joined, in this order; all that are there, by name, unless given.
         name: of the artefact.
         max_skipped: share of the videos that may be skipped.
+        json: print {"done", "rows", "skipped": {reason: n}, "dropped": {reason: n}, ...}.
     """
-    from tellvision.stages.tracks import join_pairs
+    from tellvision.stages.tracks import join_pairs, spoken_pairs
 
-    with at_work(work, name, max_skipped=max_skipped) as at, Progress().stage("pairs") as update:
-        join_pairs(at, backbone, update)
+    with at_work(work, name, max_skipped=max_skipped) as at:
+        with Progress().stage("pairs") as update:
+            counts = join_pairs(at, backbone, update)
+        say(counts, json, spoken_pairs(at, counts))
 
 
 def train(

@@ -31,7 +31,7 @@ def run(
     held_out: Path | None = None,
     model: str | None = None,
     name: str = "main",
-    workers: int = WORKERS,
+    workers: int | None = None,
     retry: Retry = (),
     dry_run: bool = False,
     json: bool = False,
@@ -50,17 +50,19 @@ def run(
         held_out: text file with a video id per line, kept out of training to measure on.
         model: a checkpoint to search with beside what is learned from these videos.
         name: of the artefacts.
-        workers: processes that read subtitles, listen and extract features.
+        workers: processes that read subtitles, listen and extract features (default: one for each processor);
+            with --ray the actors that extract features.
         retry: reasons of skips that are tried again, such as unreadable_video; all for every one.
         dry_run: tell what would be done, how long it takes and how much disk, and do nothing.
         json: print the result as JSON, the last line.
         where: where features are extracted.
         settings: --recipe, and single settings of it.
     """
+    processes = WORKERS if workers is None or where.ray else workers
     if dry_run:
         from tellvision import plan
 
-        planned = plan.plan(videos, out, settings, name=name, workers=workers)
+        planned = plan.plan(videos, out, settings, name=name, workers=processes)
         say(planned, json, plan.spoken(planned))
         return
     from tellvision import pipeline
@@ -72,11 +74,11 @@ def run(
         name=name,
         held_out_file=held_out,
         model=model,
-        workers=workers,
+        workers=processes,
         device=where.device,
         runtime=where.runtime,
         time_limit=where.time_limit,
-        cluster=where.cluster(None),
+        cluster=where.cluster(workers),
         retry=retry,
         progress=Progress(),
     )

@@ -8,18 +8,20 @@ that claims more than the file holds takes no memory, and what is wrong with one
 """
 
 import io
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from tellvision.media import ENDINGS
-from tellvision.records import Skip
+from tellvision.records import InputError, Skip
 from tellvision.store import File, Lookup, Piece, Place
 
 NPY = ".npy"
+ABOUT = "track.json"  # beside files that were exported from here
 
 LARGEST = 1 << 30
 """Bytes of a file: three days at one step of 2,048 half floats a second."""
@@ -145,6 +147,19 @@ def ids_of(name: str) -> list[str]:
     stem, _, ending = path.rpartition(".")
     paths = [path, stem] if stem and f".{ending.lower()}" in ENDINGS else [path]
     return list(dict.fromkeys(paths + [one.rpartition("/")[2] for one in paths]))
+
+
+def about(place: Place) -> dict[str, Any]:
+    """What an export from here says of the files at a place: `backbone` and `fps`; nothing of others' files."""
+    if place.size(ABOUT) is None:
+        return {}
+    try:
+        said = json.loads(place.read(ABOUT))
+    except ValueError:
+        said = None
+    if not isinstance(said, dict):
+        raise InputError(f"{place}: {ABOUT} is damaged: delete it")
+    return said
 
 
 def files_at(place: Place) -> Iterator[File]:

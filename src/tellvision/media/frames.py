@@ -29,7 +29,7 @@ class Frames:
     Row i of a view is what is on the screen at start + i / view.fps seconds: the last frame begun by then
     (the first one, before any began). There are rows before `end` and before the video ends, and always
     one where the span begins inside the video. Iterate once; afterwards `note` says what was odd, if
-    anything.
+    anything, and `refused` which views got nothing, and why.
     """
 
     def __init__(self, path: Path, views: Sequence[View], start: float = 0.0, end: float = math.inf) -> None:
@@ -37,6 +37,7 @@ class Frames:
             raise ValueError(f"a span needs 0 <= start <= end in seconds, got start={start}, end={end}")
         self.path, self.views, self.start, self.end = path, tuple(views), start, end
         self.note = ""
+        self.refused: dict[int, Skip] = {}
 
     def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
         """Yield which view, and its next row as (height, width, 3) uint8 RGB; rows in order of time.
@@ -44,12 +45,12 @@ class Frames:
         Rows that show the same frame are the same array: do not write into it.
 
         Raises:
-            Skip: the file cannot be opened, or not one frame can be decoded (`no_frames`), or a picture is
-                too long and narrow for a view (`odd_shape`).
+            Skip: the file cannot be opened, or not one frame can be decoded (`no_frames`), or pictures are
+                too long and narrow for every view (`odd_shape`).
         """
         due = [(self.start, which, 0) for which in range(len(self.views))]  # next row of each view
         decoded = Decoded(self.path, self.start, self._needed)
-        pictures = _Pictures(self.path, self.views)
+        pictures = _Pictures(self.path, self.views, self.refused)
         shown: av.VideoFrame | None = None
         last = -math.inf
         for begins, frame in decoded:
@@ -57,7 +58,7 @@ class Frames:
                 if begins < last:
                     continue
                 while due and begins > due[0][0] + ROUNDED:
-                    yield due[0][1], pictures.of(shown, due[0][1])
+                    yield from pictures.of(shown, due[0][1])
                     self._next(due)
             if not due:
                 break
@@ -67,7 +68,7 @@ class Frames:
         ends = min(decoded.ends, self.end)
         inside = self.start <= last + ROUNDED or self.start + ROUNDED < decoded.ends
         while due and (ends > due[0][0] + ROUNDED or (inside and due[0][2] == 0)):
-            yield due[0][1], pictures.of(shown, due[0][1])
+            yield from pictures.of(shown, due[0][1])
             self._next(due)
         if decoded.ends < min(decoded.expected, self.end) - 2.0:
             self.note = f"ends at {decoded.ends:.0f} of {decoded.expected:.0f} s"
@@ -97,18 +98,20 @@ class Frames:
 class _Pictures:
     """The pictures of one frame at a time, each scaled once however many rows and views show it."""
 
-    def __init__(self, path: Path, views: Sequence[View]) -> None:
-        self._path, self._views = path, views
+    def __init__(self, path: Path, views: Sequence[View], refused: dict[int, Skip]) -> None:
+        self._path, self._views, self._refused = path, views, refused
         self._frame: av.VideoFrame | None = None
         self._sizes: list[tuple[int, int]] = []
         self._scalers: dict[tuple[int, int, str], VideoReformatter] = {}
         self._made: dict[tuple[int, int, str], np.ndarray] = {}
 
-    def of(self, frame: av.VideoFrame, which: int) -> np.ndarray:
-        """The frame as a view wants it; all of a video are of the shape of the first."""
+    def of(self, frame: av.VideoFrame, which: int) -> Iterator[tuple[int, np.ndarray]]:
+        """The view and the frame as it wants it, of the shape of the first; nothing if the view is refused."""
         if frame is not self._frame:
             self._frame, self._made = frame, {}
-            self._sizes = self._sizes or [self._size(view, frame) for view in self._views]
+            self._sizes = self._sizes or [self._size(number, frame) for number in range(len(self._views))]
+        if which in self._refused:
+            return
         view, (height, width) = self._views[which], self._sizes[which]
         key = (height, width, view.interpolation)
         if key not in self._made:
@@ -118,12 +121,17 @@ class _Pictures:
         if view.fit == "crop":
             top, left = (height - view.size) // 2, (width - view.size) // 2
             picture = np.ascontiguousarray(picture[top : top + view.size, left : left + view.size])
-        return picture
+        yield which, picture
 
-    def _size(self, view: View, frame: av.VideoFrame) -> tuple[int, int]:
+    def _size(self, which: int, frame: av.VideoFrame) -> tuple[int, int]:
+        view = self._views[which]
         width, height = _upright(frame)
         if view.fit != "squash" and max(width, height) > _LONGEST * min(width, height):
-            raise Skip("odd_shape", f"{self._path.name}: {width}x{height} is more than 1:{_LONGEST}")
+            self._refused[which] = Skip(
+                "odd_shape", f"{self._path.name}: {width}x{height} is more than 1:{_LONGEST}"
+            )
+            if len(self._refused) == len(self._views):
+                raise self._refused[which]
         return view.scaled(width, height)
 
 

@@ -2,6 +2,7 @@
 
 import math
 import pickle
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -13,6 +14,7 @@ from tellvision.runners.crew import Crew, Item
 from tellvision.runners.processes import Process
 from tellvision.runners.work import Output, Payload, Result, guarded
 
+AHEAD = 256  # items whose results may wait for one before them
 ProgressCallback = Callable[[int, int], None]  # items done, items in all
 
 
@@ -54,16 +56,29 @@ def map_items(
     crew = Crew(partial(Process, does), workers) if isinstance(workers, int) else Crew(*actors(does, workers))
     queue = iter(items)
     window: deque[Item] = deque()
+    arrived = threading.Event()
+    most = max(AHEAD, 2 * crew.size * at_once)
     finished = False
     try:
         while True:
-            while len(window) <= (2 * crew.size - 1) * at_once and (tasks := list(islice(queue, at_once))):
+            arrived.clear()
+            underway = sum(not item.future.done() for item in window)
+            # One that takes long holds back what is yielded, but not the other workers.
+            while underway <= (2 * crew.size - 1) * at_once and len(window) + at_once <= most:
+                if not (tasks := list(islice(queue, at_once))):
+                    break
                 group = [Item(name, payload, limit(payload) if limit else math.inf) for name, payload in tasks]
+                for item in group:
+                    item.future.add_done_callback(lambda _: arrived.set())
                 crew.submit(group)
                 window.extend(group)
+                underway += len(group)
             if not window:
                 finished = True
                 return
+            if not window[0].future.done():
+                arrived.wait()
+                continue
             item = window.popleft()
             yield item.name, item.future.result()
     finally:

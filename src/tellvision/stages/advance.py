@@ -151,6 +151,7 @@ class _Folder:
     def release(self) -> None:
         """Let go of the files, finished or not."""
         self._writer.release()
+        self.agenda.close()
 
     def counts(self) -> dict[str, Any]:
         """What the manifest counts."""
@@ -231,9 +232,9 @@ def advance(
             done += 1
             progress(done, total)
         folder.finish()
+        return folder.counts()
     finally:
         folder.release()
-    return folder.counts()
 
 
 def advance_together(
@@ -243,7 +244,7 @@ def advance_together(
     *,
     wanted: Callable[[Stage], Iterable[Wanted]],
     payloads: Callable[[Iterator[Shared]], Iterable[tuple[str, Payload]]],
-    function: Callable[[Payload], Result[Mapping[str, Result[Any]]]],
+    function: Callable[[Payload], Result[Mapping[str, Result[Any] | Skip]]],
     workers: int | Cluster = 0,
     limit: Callable[[Payload], float] | None = None,
     retry: Collection[str] = (),
@@ -259,7 +260,8 @@ def advance_together(
         ledger: takes the acknowledgements.
         wanted: all items that a stage should hold, the same ones for all, in the order of their names.
         payloads: as for `advance`.
-        function: gives for each stage's name what came out for it; a `Skip` is one of each.
+        function: gives for each stage's name what came out for it, or why nothing did; a `Skip` of the item is
+            one of each stage that lacks it.
         workers: see `map_items`.
         limit: see `map_items`.
         retry: as for `advance`.
@@ -288,16 +290,18 @@ def advance_together(
         total = first.total
         done = total - first.left_in_any(others)
         for item, result in map_items(function, payloads(todo()), workers, limit=limit):
-            for name in shared.pop(item):
-                folders[name].take(item, result if isinstance(result, Skip) else result.output[name])
+            names = shared.pop(item)
+            parts = [result if isinstance(result, Skip) else result.output[name] for name in names]
+            for name, part in zip(names, parts, strict=True):
+                folders[name].take(item, part)
             done += 1
-            progress(done, total, item, result if isinstance(result, Skip) else None)
+            progress(done, total, item, next((part for part in parts if isinstance(part, Skip)), None))
         for folder in folders.values():
             folder.finish()
+        return {folder.stage.name: folder.counts() for folder in every}
     finally:
-        for folder in folders.values():
+        for folder in every:
             folder.release()
-    return {folder.stage.name: folder.counts() for folder in every}
 
 
 def _item_of(pair: tuple[Wanted, str]) -> str:

@@ -1,12 +1,13 @@
 """The tracks of a work folder written elsewhere: as released features, or as the track store itself."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from tellvision.howto100m.features import write_tracks
+from tellvision.howto100m.features import ABOUT, about, write_tracks
 from tellvision.records import InputError
 from tellvision.runners import ProgressCallback, no_progress
 from tellvision.stages.workplace import Workplace
@@ -38,6 +39,13 @@ def export_tracks(
     place = find_place(to)
     if form == "tracks":
         return copy_arrays(folder, place, progress)
+    config = read_manifest(folder)["config"]
+    known = about(place)
+    if known.get("backbone", config["backbone"]) != config["backbone"]:
+        raise InputError(
+            f"{to} holds the track of {known['backbone']}: name another place for {config['backbone']}"
+        )
+    place.write({ABOUT: json.dumps({"backbone": config["backbone"], "fps": config["fps"]}).encode()})
     reader = ArrayReader(folder, check=True)
     items = sorted(reader.entries, key=lambda item: (reader.entries[item].shard, reader.entries[item].row))
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tellvision.howto100m.features import fetched, files_at, ids_of, parse, to_track
+from tellvision.howto100m.features import about, fetched, files_at, ids_of, parse, to_track
 from tellvision.records import InputError, Skip
 from tellvision.runners import ProgressCallback, Result, no_progress
 from tellvision.stages.advance import Stage, advance, require_share
@@ -50,6 +50,8 @@ def import_tracks(
     if not 0 < fps < 1000:
         raise InputError(f"--fps {fps} has to be steps per second, above 0: 1 for the paper's 2D, 1.5 for its 3D")
     place = find_place(where)
+    if (known := about(place).get("fps", fps)) != fps:
+        raise InputError(f"--fps {fps:g}: {where} was exported at {known:g} vectors per second")
     files = _Files(place)
     stage = Stage(
         name=f"features/{at.name}/{folder_of(backbone)}",

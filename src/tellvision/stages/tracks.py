@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -18,7 +19,7 @@ from tellvision.stages.advance import Shared, Stage, advance, advance_together, 
 from tellvision.stages.clips import in_step
 from tellvision.stages.videos import known_of, paths_of
 from tellvision.stages.workplace import MANY, Workplace
-from tellvision.store import ArrayReader, ArrayWriter, Lookup, Wanted, by_item, ids_of, read_manifest
+from tellvision.store import MANIFEST, ArrayReader, ArrayWriter, Lookup, Wanted, by_item, ids_of, read_manifest
 from tellvision.vision.extractors import Extractor, FeatureConfig, folder_of, rate_of
 from tellvision.vision.extractors import find as find_extractor
 from tellvision.vision.features import Job, extract
@@ -75,7 +76,12 @@ def extract_tracks(
     extractors = {name: find_extractor(name) for name in config.backbone}
     stages = {name: _stage(at, name, extractor) for name, extractor in extractors.items()}
     names = {stage.name: name for name, stage in stages.items()}
-    device = device if cluster else best_device(device)
+    for stage in stages.values():
+        _refuse_imported(at.work / stage.name)
+    if not cluster:
+        device = best_device(device)
+        if runtime == "openvino" and device != "cpu":
+            raise InputError(f"--runtime openvino runs on a processor, not on {device}: --device cpu")
 
     def wanted(stage: Stage) -> Iterator[Wanted]:
         for item in at.ledger.holding(f"clips/{at.name}"):
@@ -93,7 +99,13 @@ def extract_tracks(
     def jobs(todo: Iterator[Shared], **where: Any) -> Iterator[tuple[str, tuple[Job, tuple[str, ...]]]]:
         for one in todo:
             backbones = tuple(names[stage] for stage in one.stages)
-            job = Job(path=Path(one.input), backbones=backbones, seconds=lengths[one.item] or 0.0, **where)
+            job = Job(
+                path=Path(one.input),
+                backbones=backbones,
+                weights=tuple(extractors[name].weights for name in backbones),
+                seconds=lengths[one.item] or 0.0,
+                **where,
+            )
             yield one.item, (job, one.stages)
 
     if runtime == "auto" and seconds_left() < WORTH_COMPILING * max(1, at.workers):
@@ -128,6 +140,17 @@ def spoken_tracks(made: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def spoken_pairs(at: Workplace, counts: Mapping[str, Any]) -> str:
+    """What `join_pairs` made, for a reader."""
+    tracks = read_manifest(at.folder("pairs"))["config"]["tracks"]
+    joined = " + ".join(f"{track['name']} ({track['dim']})" for track in tracks)
+    lost = Counter(counts["skipped"]) + Counter(counts["dropped"])
+    left_out = ", ".join(f"{n} {reason}" for reason, n in sorted(lost.items()))
+    return f"{counts['done']} videos, {counts['rows']} clips of {joined}" + (
+        f"; left out: {left_out}" if lost else ""
+    )
+
+
 def _stage(at: Workplace, name: str, extractor: Extractor) -> Stage:
     view = extractor.view
     return Stage(
@@ -145,6 +168,14 @@ def _stage(at: Workplace, name: str, extractor: Extractor) -> Stage:
     )
 
 
+def _refuse_imported(folder: Path) -> None:
+    """Imported features would be lost: their videos may not be here."""
+    if (folder / MANIFEST).exists() and (source := read_manifest(folder)["config"].get("imported")):
+        raise InputError(
+            f"{folder} holds features that were imported from {source}: delete it to extract them here"
+        )
+
+
 @contextlib.contextmanager
 def _networks(
     backbones: Sequence[str], device: str, runtime: Runtime, workers: int, cluster: Cluster | None
@@ -157,7 +188,7 @@ def _networks(
             yield {"service": address}
 
 
-def _extracted(job: tuple[Job, tuple[str, ...]]) -> Result[Mapping[str, Result[Any]]]:
+def _extracted(job: tuple[Job, tuple[str, ...]]) -> Result[Mapping[str, Result[Any] | Skip]]:
     made = extract(job[0])
     return Result(dict(zip(job[1], made.output.values(), strict=True)), made.digest)
 
@@ -222,6 +253,9 @@ def join_pairs(
 
     def payloads(todo: Iterator[Wanted]) -> Iterator[tuple[str, tuple[pa.Table, list[np.ndarray]]]]:
         for item, clips in in_step(todo, by_item(at.folder("clips"))):
+            for room, reader in zip(rooms, readers, strict=True):
+                if item not in reader:
+                    raise InputError(f"{at.folder(room)} is damaged, it lacks {item}: delete it and run again")
             yield item, (clips, [reader[item] for reader in readers])
 
     counts = advance(
@@ -243,6 +277,8 @@ def _rooms(at: Workplace, backbones: Sequence[str]) -> list[str]:
     there = at.rooms("features")
     if not there:
         raise InputError(f"{at.work} has no features: run `tellvision features {at.work}` first")
+    if len(set(backbones)) < len(backbones):
+        raise InputError(f"a backbone is named twice: {', '.join(backbones)}")
     rooms = [f"features/{folder_of(name)}" for name in backbones]
     for name, room in zip(backbones, rooms, strict=True):
         if room not in there:

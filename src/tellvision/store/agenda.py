@@ -114,6 +114,11 @@ class Agenda:
             known.update(json.dumps(row).encode())
         return known.hexdigest()[:32]
 
+    def close(self) -> None:
+        """Take its tables off the disk."""
+        for table in (self._wanted, self._todo):
+            self._db.execute(f"DROP TABLE IF EXISTS temp.{table}")
+
     def left_in_any(self, others: Iterable["Agenda"]) -> int:
         """Items to work on here or in `others`, each once."""
         lists = (f"SELECT item FROM temp.{agenda._todo}" for agenda in (self, *others))

@@ -237,9 +237,10 @@ class ArrayWriter:
 
     def release(self) -> None:
         """Let go of the files; what a full disk still refuses is cut off when they are opened again."""
-        for file in (self._file, self._index):
-            with contextlib.suppress(OSError):
-                file.close()
+        for name in ("_file", "_index"):
+            if name in vars(self):  # else it was never opened
+                with contextlib.suppress(OSError):
+                    getattr(self, name).close()
 
 
 def _is_known(entry: Entry, acknowledged: Mapping[str, str]) -> bool:

@@ -5,6 +5,7 @@ as float16. A clip's vector is the maximum over its steps, of unit length again.
 """
 
 import functools
+import socket
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 
 from tellvision.media import Frames
-from tellvision.records import rows_of
+from tellvision.records import InputError, Skip, rows_of
 from tellvision.runners import Result, in_worker
 from tellvision.vision.extractors import Extractor, find
 from tellvision.vision.network import Network, Runtime
@@ -36,6 +37,8 @@ class Job:
     """Of the video."""
     backbones: tuple[str, ...]
     """Names, see `tellvision.vision.extractors.find`."""
+    weights: tuple[str, ...] = ()
+    """Of each backbone, as the driver found them; none: whatever is here."""
     seconds: float = 0.0
     """How long the video says it is; 0: it does not say."""
     device: str = "cpu"
@@ -46,16 +49,20 @@ class Job:
     """Of the process that has the networks, where one has them for all workers."""
 
 
-def extract(job: Job) -> Result[dict[str, Result[np.ndarray]]]:
+def extract(job: Job) -> Result[dict[str, Result[np.ndarray] | Skip]]:
     """The tracks of one video, by the names of the backbones, from one decoding.
 
-    Each is (steps, dim) float16, steps of unit length, at the backbone's rate.
+    Each is (steps, dim) float16, steps of unit length, at the backbone's rate; or why that backbone alone has
+    none: pictures of a shape that it does not take, a vector that is not finite.
 
     Raises:
-        Skip: the video cannot be read (see `tellvision.media.Frames`), or a vector is not finite.
-        InputError: a backbone cannot be used.
+        Skip: the video cannot be read (see `tellvision.media.Frames`).
+        InputError: a backbone cannot be used, or has other weights here.
     """
     extractors = [find(name) for name in job.backbones]
+    for name, extractor, known in zip(job.backbones, extractors, job.weights, strict=False):
+        if extractor.weights != known:
+            raise InputError(f"{name} has other weights on {socket.gethostname()}: bring the same ones everywhere")
     tracks = [
         _Track(extractor, _embedding(name, job.device, job.runtime, job.service))
         for name, extractor in zip(job.backbones, extractors, strict=True)
@@ -63,10 +70,13 @@ def extract(job: Job) -> Result[dict[str, Result[np.ndarray]]]:
     frames = Frames(job.path, [extractor.view for extractor in extractors])
     for which, picture in frames:
         tracks[which].see(picture)
-    made: dict[str, Result[np.ndarray]] = {}
-    for name, track in zip(job.backbones, tracks, strict=True):
-        rows = track.finish()
-        made[name] = Result(rows, f"{zlib.crc32(rows.tobytes()):08x}", note=frames.note)
+    made: dict[str, Result[np.ndarray] | Skip] = {}
+    for which, (name, track) in enumerate(zip(job.backbones, tracks, strict=True)):
+        rows = frames.refused.get(which) or track.finish()
+        if isinstance(rows, Skip):
+            made[name] = rows
+        else:
+            made[name] = Result(rows, f"{zlib.crc32(rows.tobytes()):08x}", note=frames.note)
     return Result(made, "")
 
 
@@ -86,28 +96,34 @@ class _Track:
         self._room = max(1, FRAMES_AT_ONCE // extractor.unit) * extractor.unit
         self._waiting: list[np.ndarray] = []
         self._rows: list[np.ndarray] = []
+        self._skip: Skip | None = None
 
     def see(self, picture: np.ndarray) -> None:
         """Take the next frame, (height, width, 3) uint8."""
+        if self._skip:
+            return
         self._waiting.append(picture)
         if len(self._waiting) == self._room:
             self._flush()
 
-    def finish(self) -> np.ndarray:
-        """(steps, dim) float16; a unit that was begun is filled up."""
+    def finish(self) -> np.ndarray | Skip:
+        """(steps, dim) float16; a unit that was begun is filled up. Or why there are none."""
         if self._waiting:
             missing = -len(self._waiting) % self._extractor.unit
             last = self._waiting[-1]
             self._waiting += [np.zeros_like(last) if self._extractor.tail == "black" else last] * missing
             self._flush()
-        return np.concatenate(self._rows)
+        return self._skip or np.concatenate(self._rows)
 
     def _flush(self) -> None:
         frames = np.stack(self._waiting)
-        self._rows.append(
-            self._embed(frames.reshape(-1, self._extractor.unit, *frames.shape[1:])).astype(np.float16)
-        )
         self._waiting = []
+        try:
+            rows = self._embed(frames.reshape(-1, self._extractor.unit, *frames.shape[1:]))
+        except Skip as skip:
+            self._skip = skip
+        else:
+            self._rows.append(rows.astype(np.float16))
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:

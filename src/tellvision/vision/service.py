@@ -114,7 +114,7 @@ class _Remote:
         room = Path("/dev/shm")
         # Without a name in the file system: nothing is left of it, however this process ends.
         with tempfile.TemporaryFile(dir=room if room.is_dir() else None) as file:
-            os.truncate(file.fileno(), size)
+            os.posix_fallocate(file.fileno(), 0, size)  # or it is found missing when it is written to, and kills
             self._connection.send(_Mapped(size))
             send_handle(self._connection, file.fileno(), None)
             return mmap.mmap(file.fileno(), size)
@@ -137,7 +137,12 @@ def _serve(address: Address, backbones: tuple[str, ...], device: str, ready: Con
     except InputError as error:
         ready.send(str(error))
         return
-    with Listener(address.socket, "AF_UNIX", backlog=1024, authkey=address.key) as listener:
+    try:
+        listener = Listener(address.socket, "AF_UNIX", backlog=1024, authkey=address.key)
+    except OSError as error:
+        ready.send(f"{address.socket} cannot be listened to ({error}): set TMPDIR to a shorter path")
+        return
+    with listener:
         ready.send("")
         _Desk(listener, networks).work()
 
@@ -210,6 +215,8 @@ class _Desk:
             rows: list[Any] = np.split(network(np.concatenate(units)), behind[:-1])
         except Skip:  # one of them has what the network makes no number of: find out whose it is
             rows = [_alone(network, one) for one in units]
+        except InputError as error:  # no room for it on the device
+            rows = [error] * len(units)
         for worker, answer in zip(workers, rows, strict=True):
             with contextlib.suppress(OSError):  # it ended meanwhile: its next message says so
                 worker.send(answer)

@@ -59,7 +59,8 @@ class FeatureConfig:
     """How pictures become vectors."""
 
     backbone: tuple[str, ...] = ("efficientnet-lite0",)
-    """Names of `EXTRACTORS` or family:model, several side by side; a clip's row is joined in this order."""
+    """efficientnet-lite0, motion, clip ... or family:model (docs/backbones.md lists them), several side by side; a
+    clip's row is joined in this order."""
 
     def __post_init__(self) -> None:
         if not self.backbone:

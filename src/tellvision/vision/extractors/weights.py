@@ -57,8 +57,9 @@ def read(path: Path) -> dict[str, Tensor]:
     except InputError:
         raise
     except Exception as error:  # damaged bytes lead the unpickler anywhere: KeyError, IndexError, EOFError ...
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{path} is no file of weights alone: {reason}") from None
+        raise InputError(
+            f"{path} is no file of weights alone ({type(error).__name__}): bring the released one, whole"
+        ) from None
     if isinstance(found, Mapping) and isinstance(found.get("state_dict"), Mapping):
         found = found["state_dict"]
     if not isinstance(found, Mapping) or not found:
