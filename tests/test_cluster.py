@@ -136,7 +136,7 @@ def test_what_there_is_no_room_for_is_said(machine, tmp_path):
     with pytest.raises(InputError, match=r"no place for a worker within 2 s: it takes 0.9 CPUs"):
         list(map_items(double, TEN, Cluster(patience=2.0)))
     machine.kill(other)
-    crowd = Cluster(workers=4, patience=3.0)  # there is room for two: they do it
+    crowd = Cluster(workers=4, patience=20.0)  # there is room for two: they do it
     assert outcome(map_items(toil, jobs(tmp_path / "log", seconds=0.5), crowd)) == doubled()
 
 
