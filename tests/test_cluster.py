@@ -1,6 +1,7 @@
 """Mapping over items on Ray: the same as in this process, whatever dies meanwhile."""
 
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -10,9 +11,11 @@ import numpy as np
 import psutil
 import pytest
 
+import corpus
 from labour import DOUBLED, TEN, double, ends, is_running, jobs, outcome, toil, track, tries, where, worker_of
 from tellvision.records import InputError
 from tellvision.runners import Cluster, map_items
+from tellvision.store import ArrayReader
 from test_runners import killed_and_started_again
 
 ONCE = dict.fromkeys(range(10), 1)
@@ -270,3 +273,17 @@ def test_when_the_last_node_is_lost_it_says_so(nodes, tmp_path):
 def test_a_killed_driver_loses_nothing_that_was_acknowledged(nodes, tmp_path):
     cluster, _ = nodes(1, 1)
     killed_and_started_again(tmp_path, cluster.address)
+
+
+@pytest.mark.slow
+def test_features_on_ray_are_those_of_one_process(machine, tmp_path, tellvision):
+    videos = tmp_path / "videos"
+    for name in ("a", "b", "c"):
+        corpus.narrate(corpus.film(videos / f"{name}.mp4", corpus.TEXTS[:3]), corpus.TEXTS[:3])
+    work, track = tmp_path / "work", "features/main/motion"
+    assert tellvision("run", videos, "--out", work, "--workers", "0", "--features.backbone", "motion")[0] == 0
+    here = ArrayReader(work / track).gather("abc")
+    shutil.rmtree(work / track)
+    status, out, err = tellvision("features", work, "--backbone", "motion", "--ray", "local", "--workers", "2")
+    assert (status, out.split(",")[0]) == (0, "motion: 3 of 3 videos"), err
+    assert np.array_equal(ArrayReader(work / track).gather("abc"), here)

@@ -60,7 +60,7 @@ def test_what_is_heard_and_extracted(videos, work, when, to_hear, to_extract):
 
 
 def test_what_is_heard_takes_time(videos, work, monkeypatch):
-    monkeypatch.setattr(plan, "STEPS_PER_SECOND", 0.5)
+    monkeypatch.setattr(plan, "TIMES_REAL_TIME_SEEN", {"efficientnet-lite0": 0.5})
     monkeypatch.setattr(plan, "TIMES_REAL_TIME", 0.1)
     planned = plan.plan(videos, work, recipe("missing"), workers=2)
     assert planned["seconds"] == (8 / 0.5 + 4 / 0.1) / 2
@@ -80,6 +80,8 @@ def test_a_moved_folder_is_known_again(videos, work, tmp_path):
 
 def test_times_for_a_reader():
     planned = dict.fromkeys(("videos", "no_subtitles", "to_hear", "to_extract", "bytes"), 1)
-    planned |= {"seconds_to_hear": 119, "video_seconds": 120, "seconds": 9000}
+    planned |= {"seconds_to_hear": 119, "video_seconds": 120, "seconds": 9000, "not_timed": []}
     assert [part.split(", ")[-1] for part in plan.spoken(planned).split("; ")[1:3]] == ["119 s", "2 min"]
-    assert "about 2.5 h" in plan.spoken(planned)
+    assert "about 2.5 h and" in plan.spoken(planned)
+    planned["not_timed"] = ["clip"]
+    assert "about 2.5 h (and for clip, how long is not known) and" in plan.spoken(planned)

@@ -130,13 +130,57 @@ class _Fragile(torch.nn.Module):
         return self.one / (1 - units.float().amax(dim=(1, 2, 3, 4)) / 255)[:, None].expand(-1, 2)
 
 
+class Answered:
+    """A worker's end as the service sees it: keeps what it is sent."""
+
+    def __init__(self):
+        self.answers = []
+
+    def send(self, answer):
+        self.answers.append(answer)
+
+
+def ask_together(network, *questions):
+    """What several workers are answered whose units came into one batch."""
+    desk = object.__new__(service._Desk)
+    workers = [Answered() for _ in questions]
+    desk._networks = {"one": network}
+    desk._memories = {worker: bytearray(units.tobytes()) for worker, units in zip(workers, questions, strict=True)}
+    asked = {
+        worker: service._Request("one", units.shape) for worker, units in zip(workers, questions, strict=True)
+    }
+    desk._answer(workers, asked)
+    return [worker.answers for worker in workers]
+
+
+def test_a_batch_of_several_workers_is_parted_again():
+    sizes = []
+
+    def network(units):
+        sizes.append(len(units))
+        return units.reshape(len(units), -1)[:, :1].astype(np.float32)
+
+    questions = [np.full((n, 1, 2, 2, 3), n, np.uint8) for n in (2, 1, 3)]
+    answers = ask_together(network, *questions)
+    assert sizes == [6]
+    assert [answer[0].tolist() for answer in answers] == [[[2.0]] * 2, [[1.0]], [[3.0]] * 3]
+
+
+def test_no_room_on_the_device_is_told_to_everybody():
+    def network(units):
+        raise InputError("cuda has no room for this backbone")
+
+    for (answer,) in ask_together(network, *[np.zeros((1, 1, 2, 2, 3), np.uint8)] * 2):
+        assert isinstance(answer, InputError)
+
+
 def test_only_who_asked_for_it_gets_the_skip():
     """One batch of two workers' units: the numbers of one are not finite."""
     network = Network(Fragile())
     black, white = np.zeros((2, 1, 2, 2, 3), np.uint8), np.full((1, 1, 2, 2, 3), 255, np.uint8)
     with pytest.raises(Skip, match="not_finite"):
         network(np.concatenate([black, white]))
-    answers = [service._alone(network, one) for one in (black, white)]
+    answers = [answer for (answer,) in ask_together(network, black, white)]
     assert answers[0] == pytest.approx(np.full((2, 2), 2**-0.5), abs=1e-2)
     assert isinstance(answers[1], Skip)
     assert extractors.rate_of(Fragile()) == 1

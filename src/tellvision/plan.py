@@ -16,7 +16,8 @@ from tellvision.vision.extractors import find as find_extractor
 from tellvision.vision.extractors import folder_of, rate_of
 
 PROBED = 50  # videos that are opened to learn their length
-STEPS_PER_SECOND = 70.0  # that one process decodes and extracts (docs/log.md)
+TIMES_REAL_TIME_SEEN = {"efficientnet-lite0": 175.0, "motion": 365.0, "efficientnet-lite2": 48.0}
+"""How fast one process decodes for a backbone and runs it, for those that were measured (docs/log.md)."""
 TIMES_REAL_TIME = 6.0  # that one process listens
 PAIRS_PER_SECOND = 0.4  # clips, of narration
 
@@ -28,7 +29,8 @@ def plan(videos: Path, work: Path, recipe: Recipe, *, name: str = "main", worker
         `videos` found, `no_subtitles` among them, `to_hear` (new or changed videos that are listened to) and
         `seconds_to_hear` of them, `to_extract` (new or changed, those that are listened to among them),
         `video_seconds` of those, and estimates of `seconds` and `bytes` from the headers of some files and from
-        the speed of the backbone and the recogniser on a machine like the one in docs/log.md.
+        the speed of the backbones and the recogniser on a machine like the one in docs/log.md; `not_timed`, the
+        backbones whose speed is not known, whose time is left out.
     """
     files = list(scan(videos))
     backbones = recipe.features.backbone
@@ -49,9 +51,10 @@ def plan(videos: Path, work: Path, recipe: Recipe, *, name: str = "main", worker
     fresh += _new(listened, extracted | silent, unchanged, work)
     seconds, seconds_to_hear = _seconds(fresh), _seconds(to_hear)
     extractors = [find_extractor(backbone) for backbone in backbones]
-    steps = seconds * sum(map(rate_of, extractors))
+    slow = [backbone for backbone in backbones if backbone not in TIMES_REAL_TIME_SEEN]
+    seeing = seconds * sum(1 / TIMES_REAL_TIME_SEEN[backbone] for backbone in backbones if backbone not in slow)
     numbers = seconds * sum(rate_of(extractor) * extractor.dim for extractor in extractors)
-    work_seconds = steps / STEPS_PER_SECOND + seconds_to_hear / TIMES_REAL_TIME
+    work_seconds = seeing + seconds_to_hear / TIMES_REAL_TIME
     return {
         "videos": len(files),
         "no_subtitles": sum(not file.subtitles for file in files),
@@ -60,6 +63,7 @@ def plan(videos: Path, work: Path, recipe: Recipe, *, name: str = "main", worker
         "to_extract": len(fresh),
         "video_seconds": round(seconds),
         "seconds": round(work_seconds / max(1, workers)),
+        "not_timed": slow,
         "bytes": round(
             2 * (numbers + seconds * PAIRS_PER_SECOND * sum(extractor.dim for extractor in extractors))
         ),
@@ -89,11 +93,13 @@ def _content(file: VideoFile) -> str:
 
 def spoken(planned: Mapping[str, Any]) -> str:
     """A plan for a reader."""
+    unknown = "".join(f" (and for {backbone}, how long is not known)" for backbone in planned["not_timed"])
     parts = [
         f"{planned['videos']} videos, {planned['no_subtitles']} without subtitles",
         f"{planned['to_hear']} to listen to, {_time(planned['seconds_to_hear'])}",
         f"{planned['to_extract']} to extract, {_time(planned['video_seconds'])}",
-        f"about {_time(planned['seconds'])} and {planned['bytes'] / 1e6:.0f} MB, start and training not counted",
+        f"about {_time(planned['seconds'])}{unknown} and {planned['bytes'] / 1e6:.0f} MB, "
+        "start and training not counted",
     ]
     return "; ".join(parts)
 
