@@ -284,7 +284,7 @@ def write_arrays(folder, items, dim=4, done=(), backbone="x"):
     write_manifest(
         folder,
         stage="features/main/x",
-        config={"backbone": backbone},
+        config={"backbone": backbone, "fps": 1.0},
         inputs={},
         counts={"items": len(items) + len(done)},
     )
@@ -465,7 +465,9 @@ def test_released_features_are_written_and_read_anywhere(place):
 
 
 def test_a_work_folder_is_exported_to_an_object_store(tmp_path, server, far):
-    write_arrays(tmp_path / "work" / "features" / "main" / "x", {"v1": rows(1), "b/v2": rows(2)}, backbone="x")
+    write_arrays(
+        tmp_path / "work" / "features" / "main" / "x", {"v1": rows(1), "b/v2": rows(2)}, backbone="x", fps=1.0
+    )
     (tmp_path / "work" / LEDGER).touch()
     with Ledger(tmp_path / "work") as ledger:
         at = Workplace(work=tmp_path / "work", ledger=ledger)
@@ -473,6 +475,7 @@ def test_a_work_folder_is_exported_to_an_object_store(tmp_path, server, far):
         assert export_tracks(at, f"{far}/store/", "tracks", "x") == {"written": 3, "there": 0}
     assert [file.name for file in far.files()] == [
         "npy/b/v2.npy",
+        "npy/track.json",
         "npy/v1.npy",
         "store/index.jsonl",
         "store/manifest.json",

@@ -432,7 +432,14 @@ def test_there_and_back_is_the_same(work, root, take_in, tmp_path):
         at = Workplace(work=work, ledger=ledger)
         with pytest.raises(InputError, match=r"several tracks here: name one with --backbone \(2d, 3d/x\)"):
             export_tracks(at, str(to), "npy")
-        assert export_tracks(at, str(to), "npy", "3d/x")["there"] == 3
+        with pytest.raises(InputError, match="holds the track of 2d: name another place for 3d/x"):
+            export_tracks(at, str(to), "npy", "3d/x")
+        assert export_tracks(at, str(tmp_path / "other"), "npy", "3d/x")["written"] == 3
+    with (
+        pytest.raises(InputError, match=r"--fps 30: .*other was exported at 1.5 vectors per second"),
+        Ledger(work) as ledger,
+    ):
+        import_tracks(Workplace(work=work, ledger=ledger), str(tmp_path / "other"), "4d", 30.0)
 
 
 def test_a_damaged_track_is_not_exported(work, root, take_in, tmp_path):
