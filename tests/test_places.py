@@ -465,9 +465,7 @@ def test_released_features_are_written_and_read_anywhere(place):
 
 
 def test_a_work_folder_is_exported_to_an_object_store(tmp_path, server, far):
-    write_arrays(
-        tmp_path / "work" / "features" / "main" / "x", {"v1": rows(1), "b/v2": rows(2)}, backbone="x", fps=1.0
-    )
+    write_arrays(tmp_path / "work" / "features" / "main" / "x", {"v1": rows(1), "b/v2": rows(2)}, backbone="x")
     (tmp_path / "work" / LEDGER).touch()
     with Ledger(tmp_path / "work") as ledger:
         at = Workplace(work=tmp_path / "work", ledger=ledger)
