@@ -57,7 +57,8 @@ def map_items(
     queue = iter(items)
     window: deque[Item] = deque()
     arrived = threading.Event()
-    most = max(AHEAD, 2 * crew.size * at_once)
+    # Light items are handed over together and wait for nobody long: of them no more than are in work.
+    most = 2 * crew.size * at_once if at_once > 1 else max(AHEAD, 2 * crew.size)
     finished = False
     try:
         while True:
