@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import library
 
 from tellvision.media import View
 from tellvision.records import InputError
@@ -21,7 +22,7 @@ def torchvision():
     """torchvision, or the test is skipped. One made for another torch lacks two operators, which no video uses."""
     if importlib.util.find_spec("torchvision") is None:
         pytest.skip("torchvision is not installed: the extra [torchvision]")
-    lacking = torch.library.Library("torchvision", "FRAGMENT")
+    lacking = library.Library("torchvision", "FRAGMENT")
     try:
         import torchvision
     except RuntimeError:
