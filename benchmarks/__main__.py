@@ -15,8 +15,10 @@ BENCHMARKS = {
     "runners": "what a video's hand-over costs: here, in processes, on Ray",
     "runtimes": "one network run in several ways on the processor, against PyTorch in float32",
     "speech": "what is heard: words wrong, lines' starts, speed against faster-whisper called by hand",
+    "memory": "training on ten million pooled clips: memory besides the page cache",
+    "training": "loading and learning together, against the slower of the two",
     "store": "clips read from the store, against a .npy file per video",
-    "step": "a training step, against the machine's own matrix product",
+    "step": "a training step, against the matrix product, the memory and a plain step",
 }
 QUICK = ("extraction", "loading", "step", "store")  # together under three minutes on two cores
 

@@ -1,8 +1,8 @@
 """A made-up corpus in the sizes of the real one: tracks, clips, texts, and the pairs folder made of them.
 
 Numbers are random, sizes are those of the paper: 6.5 minutes and 110 clips per video, clips of at least 5 s.
-The same content is written twice: as the `.npy` file per video that the reference reads, and, through
-`pairs.join`, as the pairs folder that training reads.
+The same content is written three times: as the `.npy` file per video that the reference reads, as the tracks
+that `Spans` reads, and, through `pairs.join`, as the pairs folder that training reads.
 """
 
 import json
@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from tellvision.embedding.pairs import PAIRS, PairWriter, join
 from tellvision.embedding.text import WordPieces
+from tellvision.store import ArrayWriter
 
 SECONDS = 390  # of a video
 TRACKS = {
@@ -39,11 +40,13 @@ class Corpus:
         tracks: (fps, folder of ID.npy) of each track.
         pairs: the pairs folder.
         captions: by video.
+        stores: (fps, folder of array shards) of each track.
     """
 
     tracks: tuple[tuple[float, Path], ...]
     pairs: Path
     captions: dict[str, Captions]
+    stores: tuple[tuple[float, Path], ...] = ()
 
 
 def vocabulary(pieces: WordPieces, size: int = 10_000) -> list[str]:
@@ -68,9 +71,13 @@ def write(folder: Path, *, dim: int, num_videos: int, clips_per_video: int, word
     roots = tuple((fps, folder / f"{dim}-track{n}") for n, (fps, _) in enumerate(TRACKS[dim]))
     for _, root in roots:
         root.mkdir()
+    stores = tuple((fps, folder / f"{dim}-store{n}") for n, (fps, _) in enumerate(TRACKS[dim]))
     captions: dict[str, Captions] = {}
     writer = PairWriter(folder / f"{dim}-pairs", dim)
-    writer.open({})
+    writers = [ArrayWriter(path, width) for (_, path), (_, width) in zip(stores, TRACKS[dim], strict=True)]
+    everything: tuple[PairWriter | ArrayWriter, ...] = (writer, *writers)
+    for one in everything:
+        one.open({})
     for number in range(num_videos):
         video = f"video{number:05d}"
         start = np.sort(rng.uniform(0, SECONDS - 10, clips_per_video))
@@ -78,15 +85,17 @@ def write(folder: Path, *, dim: int, num_videos: int, clips_per_video: int, word
         lines = said[number * clips_per_video : (number + 1) * clips_per_video]
         captions[video] = Captions(start.tolist(), end.tolist(), lines)
         tracks = [(_track(int(SECONDS * fps), width, rng), fps) for fps, width in TRACKS[dim]]
-        for (_, root), (track, _) in zip(roots, tracks, strict=True):
+        for (_, root), arrays, (track, _) in zip(roots, writers, tracks, strict=True):
             np.save(root / f"{video}.npy", track)
+            arrays.append(video, "", track)
         ids = [f"{video}/{n}" for n in range(clips_per_video)]
         clips = pa.table([ids, [video] * clips_per_video, start, end, lines], schema=PAIRS)
         writer.append(video, "", join(clips, tracks).output)
-    writer.commit()
-    writer.close(captions)
-    writer.release()
-    return Corpus(roots, folder / f"{dim}-pairs", captions)
+    for one in everything:
+        one.commit()
+        one.close(captions)
+        one.release()
+    return Corpus(roots, folder / f"{dim}-pairs", captions, stores)
 
 
 def _track(steps: int, dim: int, rng: np.random.Generator) -> np.ndarray:

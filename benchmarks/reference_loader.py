@@ -1,4 +1,4 @@
-"""A loader in the manner of the paper's released code: what `Batches` is measured against.
+"""A loader in the manner of the paper's released code: what `batches.feed` is measured against.
 
 An item is a video: its feature files are read whole, then, clip by clip, the rows of the clip are pooled
 and its words looked up one by one in a dictionary, to stand as vectors in a block of zeros. Growing the

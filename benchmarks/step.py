@@ -1,11 +1,12 @@
-"""One training step against the machine's own matrix product.
+"""One training step against the machine's own matrix product, its memory, and the same step written plainly.
 
-A step is what the loop of `embedding.train` does with a batch: both towers, max margin, backward, Adam. Its
-arithmetic is counted by formula (`products`): every matrix product once forward and once for each operand
-that needs a gradient, two operations per multiply-add; element-wise work, the loss and Adam count nothing,
-though they take time. The baseline computes the same products, of the same shapes, and nothing else, in
-float32 (what a step computes in) and in bfloat16 (what the machine could do). The share of a step that they
-would take is the figure.
+A step is what the loop of `embedding.train` does with a batch: both towers, the loss, backward, the optimiser.
+Its arithmetic is counted by formula (`products`): every matrix product once forward and once for each operand
+that needs a gradient, two operations per multiply-add; element-wise work, the loss and the optimiser count
+nothing, though they take time. The baseline of forward and backward is one large matrix product in the same
+numbers; that of the optimiser a copy within memory, by the bytes it has to move. The plain step does the same in
+float32 without a thought for speed: every word by itself through the word layer, the whole matrix of scores, Adam
+weight by weight.
 """
 
 import time
@@ -14,80 +15,65 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
+from torch.nn import functional as F
 
 from benchmarks.corpus import texts, vocabulary
 from benchmarks.figures import Report, figure, interleaved
-from tellvision import recipes
+from tellvision.embedding.batches import Batch
 from tellvision.embedding.config import ModelConfig, Track, TrainConfig
+from tellvision.embedding.loop.steps import keep_freed_memory, optimizer_of, precision_of, take_step
 from tellvision.embedding.losses import max_margin
 from tellvision.embedding.model import TextVideoModel
 from tellvision.embedding.text import TextTransform, offline_word_pieces
+from tellvision.embedding.train import Trained
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+BYTES_PER_WEIGHT = (
+    28  # Adam reads weight, gradient and both moments, and writes all but the gradient; 4 bytes each
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
     """A size of model and batch."""
 
-    name: str
     dim: int
-    video_dim: int
-    videos: int
+    video_dim: int = 4096
+    videos: int = 32
     pairs_per_video: int = 64
 
-
-def _recipe(name: str, video_dim: int) -> Case:
-    recipe = recipes.find(name)
-    train = recipe.train
-    return Case(
-        name=name,
-        dim=recipe.dim,
-        video_dim=video_dim,
-        videos=train.videos_per_batch,
-        pairs_per_video=train.pairs_per_video,
-    )
-
-
-LAPTOP = _recipe("laptop", video_dim=1280)
-PAPER = _recipe("paper", video_dim=4096)
-D512 = Case(name="d512", dim=512, video_dim=1280, videos=32)
-D4096 = Case(name="d4096", dim=4096, video_dim=4096, videos=8)
+    @property
+    def name(self) -> str:
+        """For figures."""
+        return f"d{self.dim}.b{self.videos * self.pairs_per_video}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
     """How much is measured."""
 
-    cases: tuple[Case, ...] = (LAPTOP, D512, D4096)
+    cases: tuple[Case, ...] = (Case(dim=1024), Case(dim=4096))
     """On the CPU."""
-    gpu_cases: tuple[Case, ...] = (LAPTOP, PAPER)
+    gpu_cases: tuple[Case, ...] = tuple(
+        Case(dim=dim, videos=videos) for dim in (4096, 6144) for videos in (32, 128)
+    )
     """On a CUDA device, where there is one."""
-    rounds: int = 9
+    rounds: int = 3
     """Times that everything is measured."""
+    gpu_steps: int = 30
+    """Steps of a round on a GPU: one alone is shorter than the wait for it."""
+    peak: int = 4096
+    """Side of the large matrix product."""
+    copied: int = 1 << 28
+    """Bytes of the copy within memory."""
 
 
-_SMALL = Case(name="small", dim=8, video_dim=16, videos=2, pairs_per_video=2)
-SMALLEST = Size(cases=(_SMALL,), gpu_cases=(_SMALL,), rounds=1)
+_SMALL = Case(dim=8, video_dim=16, videos=2, pairs_per_video=2)
+SMALLEST = Size(cases=(_SMALL,), gpu_cases=(_SMALL,), rounds=1, gpu_steps=2, peak=16, copied=1 << 12)
 
 
-@dataclass(frozen=True)
-class Product:
-    """(rows, inner) @ (inner, columns), so many times in a step."""
-
-    rows: int
-    inner: int
-    columns: int
-    times: int
-
-    @property
-    def operations(self) -> int:
-        """Multiplications and additions."""
-        return 2 * self.rows * self.inner * self.columns * self.times
-
-
-def products(config: ModelConfig, num_pairs: int, num_distinct: int) -> tuple[Product, ...]:
-    """The matrix products of a step.
+def products(config: ModelConfig, num_pairs: int, num_distinct: int) -> int:
+    """Operations of the matrix products of a step, those of the text and clip towers and of the scores.
 
     A layer whose input needs no gradient (the word vectors, the rows of features) is computed forward and
     for its weights: twice; any other a third time for its input.
@@ -98,106 +84,191 @@ def products(config: ModelConfig, num_pairs: int, num_distinct: int) -> tuple[Pr
         num_distinct: distinct tokens in it: the word layer runs once for each.
     """
     d, pooled = config.dim, config.word_layer_dim
-    return (
-        Product(num_distinct, config.word_dim, pooled, 2),
-        Product(num_pairs, pooled, d, 3),  # text: project
-        Product(num_pairs, config.video_dim, d, 2),  # clip: project
-        Product(num_pairs, d, d, 6),  # both gates
-        Product(num_pairs, d, num_pairs, 3),  # similarity
+    multiplied = (
+        (num_distinct * config.word_dim * pooled, 2),
+        (num_pairs * pooled * d, 3),  # text: project
+        (num_pairs * config.video_dim * d, 2),  # clip: project
+        (num_pairs * d * d, 6),  # both gates
+        (num_pairs * d * num_pairs, 3),  # scores
     )
+    return sum(2 * one * times for one, times in multiplied)
 
 
 def measure(size: Size) -> Iterator[Report]:
     """One report per device and case."""
+    keep_freed_memory()
     for case in size.cases:
-        yield _case(case, torch.device("cpu"), size.rounds)
+        yield _case(case, torch.device("cpu"), size)
     if torch.cuda.is_available():
         for case in size.gpu_cases:
-            yield _case(case, torch.device("cuda"), size.rounds)
+            yield _case(case, torch.device("cuda"), size)
 
 
-def _case(case: Case, device: torch.device, rounds: int) -> Report:
+def _case(case: Case, device: torch.device, size: Size) -> Report:
+    on_gpu = device.type == "cuda"
+    config, steps = TrainConfig(), size.gpu_steps if on_gpu else 1
     track = Track(name="random", fps=1.0, dim=case.video_dim)
-    model = TextVideoModel.new(ModelConfig(tracks=(track,), dim=case.dim), seed=0).to(device)
-    tokens, clips, video = _batch(case, model)
-    train = TrainConfig()
-    optimizer = torch.optim.Adam(model.parameters(), lr=train.learning_rate)
+    model = TextVideoModel.new(ModelConfig(tracks=(track,), dim=case.dim), seed=0)
+    plain = _Plain(model, device)
+    trained = Trained(model.train(), config).to(device)
+    batch = made_batch(case, model)
+    optimizer, kind = optimizer_of(trained, config), precision_of(config, device)
+    num_pairs, num_weights = len(batch.video), sum(value.numel() for value in trained.parameters())
+    assert batch.distinct is not None
+    operations = products(model.config, num_pairs, len(batch.distinct))
 
-    def step() -> None:
-        texts, rows = model(tokens, clips)
-        loss = max_margin(texts @ rows.T, video, train.margin, train.same_video)
-        optimizer.zero_grad()
+    def learn() -> None:
+        with torch.autocast(device.type, kind, kind != torch.float32):
+            loss = trained(batch)
         loss.backward()
-        optimizer.step()
-        loss.item()
 
-    work = products(model.config, len(tokens), len(torch.unique(tokens)))
-    operations = sum(product.operations for product in work)
-    measures = {"step": _rate(step, operations, device)}
-    for name, dtype in DTYPES.items():
-        measures[f"products in {name}"] = _rate(_multiply(work, dtype, device), operations, device)
-    rates = interleaved(measures, rounds)
-    shares = tuple(
-        figure(
-            f"step.{case.name}.{device.type}.of_{name}",
-            rates["step"],
-            rates[f"products in {name}"],
-            "share",
-            f"the step's own matrix products in {name}, nothing else",
-            budget=0.5 if name == "bfloat16" and device.type == "cpu" else None,
-        )
-        for name in DTYPES
+    def whole() -> None:
+        learn()
+        take_step(optimizer, trained, config.learning_rate, None)
+
+    def forward_and_backward() -> None:
+        learn()
+        for value in trained.parameters():
+            value.grad = None
+
+    whole()
+    trained(batch).backward()
+    gradients = [torch.zeros_like(value) for value in trained.parameters()]
+
+    def update() -> None:
+        for value, gradient in zip(trained.parameters(), gradients, strict=True):
+            value.grad = gradient
+        take_step(optimizer, trained, 0.0, None)
+
+    left, right = (torch.randn(size.peak, size.peak, device=device).to(kind) for _ in range(2))
+    source = torch.empty(size.copied, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    names = f"{kind}".removeprefix("torch.")
+    rates = interleaved(
+        {
+            "whole step": _rate(whole, num_pairs, device, steps),
+            "plain step in float32": _rate(lambda: plain.step(batch), num_pairs, device, steps),
+            "forward and backward": _rate(forward_and_backward, operations / 1e9, device, steps),
+            f"product in {names}": _rate(lambda: left @ right, 2 * size.peak**3 / 1e9, device, steps),
+            "optimiser": _rate(update, num_weights * BYTES_PER_WEIGHT / 1e9, device, steps),
+            "copy in memory": _rate(lambda: target.copy_(source), 2 * size.copied / 1e9, device, steps),
+        },
+        size.rounds,
     )
-    seconds = operations / 1e9 / float(np.median(rates["step"]))
+    units = ("pairs/s", "pairs/s", "GFLOP/s", "GFLOP/s", "GB/s", "GB/s")
+    prefix = f"step.{case.name}.{device.type}"
+    budget = 0.35 if on_gpu else 0.5
+    share = float(np.median(rates["whole step"])) * operations / num_pairs / 1e9
+    peak = float(np.median(rates[f"product in {names}"]))
+    notes = [
+        f"{num_weights / 1e6:.1f}M weights, {operations / 1e9:.1f} GFLOP a step; "
+        f"the whole step at {share / peak:.2f} of the product",
+    ]
+    if on_gpu:
+        notes.append(f"{torch.cuda.max_memory_allocated() / 2**30:.1f} GiB of GPU memory at most")
     return Report(
         title=(
-            f"step: d = {case.dim}, rows of {case.video_dim}, {case.videos} x {case.pairs_per_video} pairs, "
-            f"on {device.type}, {rounds} rounds"
+            f"step: d = {case.dim}, rows of {case.video_dim}, {num_pairs} pairs of at most "
+            f"{model.config.text.max_words} words, data on {device.type}, {size.rounds} rounds"
         ),
-        rates={name: (found, "GFLOP/s") for name, found in rates.items()},
-        figures=shares,
-        notes=(f"{operations / 1e9:.1f} GFLOP and {seconds:.3f} s a step, {len(tokens) / seconds:,.0f} pairs/s",),
+        rates={name: (found, unit) for (name, found), unit in zip(rates.items(), units, strict=True)},
+        figures=(
+            figure(
+                f"{prefix}.of_plain", rates["whole step"], rates["plain step in float32"], "x", "the plain step"
+            ),
+            figure(
+                f"{prefix}.of_product",
+                rates["forward and backward"],
+                rates[f"product in {names}"],
+                "share",
+                f"one product of {size.peak} x {size.peak} matrices in {names}; forward and backward alone",
+                budget,
+            ),
+            figure(
+                f"{prefix}.optimiser_of_memory",
+                rates["optimiser"],
+                rates["copy in memory"],
+                "share",
+                "a copy within memory, bytes read and written",
+            ),
+        ),
+        notes=tuple(notes),
     )
 
 
-def _batch(case: Case, model: TextVideoModel) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def made_batch(case: Case, model: TextVideoModel) -> Batch:
     """Token ids, rows of unit length and video numbers of one batch, on the model's device."""
     rng = np.random.default_rng(0)
     pieces = offline_word_pieces()
     num_pairs = case.videos * case.pairs_per_video
     tokens = TextTransform(model.config.text, pieces).token_ids(texts(vocabulary(pieces), num_pairs, seed=0))
+    distinct, places = np.unique(tokens, return_inverse=True)
+    places = places.reshape(tokens.shape)
+    if distinct[0] < 0:  # the empty place stands behind all others
+        distinct = distinct[1:]
+        places = np.where(places == 0, len(distinct), places - 1)
     clips = rng.random((num_pairs, case.video_dim), np.float32)
     clips /= np.linalg.norm(clips, axis=1, keepdims=True)
     video = np.repeat(np.arange(case.videos), case.pairs_per_video)
-    return tuple(torch.from_numpy(array).to(model.device) for array in (tokens, clips, video))  # type: ignore[return-value]
+
+    def there(array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array).to(model.device)
+
+    return Batch(
+        epoch=0,
+        number=0,
+        clips=there(clips.astype(np.float16)),
+        steps=None,
+        texts=there(places.astype(np.int64)),
+        distinct=there(distinct.astype(np.int64)),
+        video=there(video),
+        rows=torch.arange(num_pairs),
+        source=torch.zeros(num_pairs, dtype=torch.int64),
+    )
 
 
-def _multiply(work: tuple[Product, ...], dtype: torch.dtype, device: torch.device) -> Callable[[], None]:
-    operands = [
-        (
-            torch.randn(product.rows, product.inner, device=device).to(dtype),
-            torch.randn(product.inner, product.columns, device=device).to(dtype),
-            product.times,
-        )
-        for product in work
-    ]
+class _Plain:
+    """The paper's network and loss as one would write them down, in float32."""
 
-    def multiply() -> None:
-        for left, right, times in operands:
-            for _ in range(times):
-                left @ right
+    def __init__(self, model: TextVideoModel, device: torch.device) -> None:
+        assert model.word_table is not None
+        self._table = model.word_table.to(device)
+        self._weights = {
+            name: torch.nn.Parameter(value.detach().clone().to(device)) for name, value in model.named_parameters()
+        }
+        self._adam = torch.optim.Adam(self._weights.values(), lr=1e-4, foreach=False)
 
-    return multiply
+    def step(self, batch: Batch) -> None:
+        """Forward, backward and Adam."""
+        assert batch.distinct is not None
+        there = batch.texts < len(batch.distinct)
+        ids = batch.distinct[batch.texts.clamp(max=len(batch.distinct) - 1)]
+        words = self._table[ids] * there[..., None]
+        hidden = F.relu(self._linear("word_layer", words)) * there[..., None]
+        texts = self._unit("text_unit", hidden.amax(dim=1))
+        clips = self._unit("clip_unit", batch.clips.float())
+        loss = max_margin(texts @ clips.T, batch.video)
+        self._adam.zero_grad()
+        loss.backward()
+        self._adam.step()
+
+    def _linear(self, name: str, x: Tensor) -> Tensor:
+        return F.linear(x, self._weights[f"{name}.weight"], self._weights[f"{name}.bias"])
+
+    def _unit(self, name: str, x: Tensor) -> Tensor:
+        x = self._linear(f"{name}.project", x)
+        return F.normalize(x * torch.sigmoid(self._linear(f"{name}.gate", x)), dim=1)
 
 
-def _rate(work: Callable[[], None], operations: int, device: torch.device) -> Callable[[], float]:
-    """A measure of `work` in GFLOP/s."""
+def _rate(work: Callable[[], object], amount: float, device: torch.device, times: int) -> Callable[[], float]:
+    """A measure of `work`: `amount` per second."""
 
     def measure() -> float:
         began = time.perf_counter()
-        work()
+        for _ in range(times):
+            work()
         if device.type == "cuda":
             torch.cuda.synchronize()
-        return operations / 1e9 / (time.perf_counter() - began)
+        return times * amount / (time.perf_counter() - began)
 
     return measure

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from tellvision import pipeline, recipes
-from tellvision.embedding import train
+from tellvision.embedding.loop import state
 from tellvision.store.ledger import Ledger
 
 LAPTOP = recipes.laptop()
@@ -86,7 +86,7 @@ def run(videos: Path, work: Path, last: int | None = None) -> int:
 
 def main(videos: Path, folder: Path, every: int) -> None:
     """See the module."""
-    train.SAVE_EVERY = 0.0
+    state.EVERY, state.SHARE = 0.0, 1e9
     found = {"straight": run(videos, folder / "straight")}
     for last in range(2, found["straight"], every):
         assert run(videos, folder / str(last), last) == -1

@@ -102,7 +102,7 @@ def test_a_recipe_is_where_flags_start_from(finished, tellvision, monkeypatch):
         handed.append(recipe)
         return {"retrieval": None, "why": "only looked at"}
 
-    monkeypatch.setattr("tellvision.pipeline.learn", learn)
+    monkeypatch.setattr("tellvision.stages.training.learn", learn)
     assert tellvision("train", finished[1], "--recipe", "paper", "--train.epochs", "3")[0] == 0
     paper = recipes.paper()
     assert handed[0].dim == paper.dim == 4096

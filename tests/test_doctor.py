@@ -19,10 +19,10 @@ from tellvision.vision.extractors import efficientnet_lite
 @pytest.fixture(autouse=True)
 def forgotten():
     """What is remembered of checked weights would hide what a test breaks."""
-    for remembered in (text._offline_folder, models._packaged, models._loaded):
+    for remembered in (text.offline_folder, models._packaged, models._loaded):
         remembered.cache_clear()
     yield
-    for remembered in (text._offline_folder, models._packaged, models._loaded):
+    for remembered in (text.offline_folder, models._packaged, models._loaded):
         remembered.cache_clear()
 
 

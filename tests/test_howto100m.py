@@ -8,8 +8,10 @@ import torch
 
 from tellvision import howto100m
 from tellvision.embedding import checkpoint
-from tellvision.embedding.config import ModelConfig, TextConfig, Track
+from tellvision.embedding.config import ModelConfig, StepsConfig, TextConfig, Track
+from tellvision.embedding.losses import max_margin
 from tellvision.embedding.model import TextVideoModel
+from tellvision.embedding.words import read_words
 from tellvision.howto100m import load_checkpoint, save_checkpoint, to_state_dict
 from tellvision.records import InputError
 
@@ -155,11 +157,77 @@ def test_as_a_checkpoint_of_ours(tmp_path):
     assert (late.encode_text(["Crack the egg"]) == model.encode_text(["Crack the egg"])).all()
 
 
-def test_our_own_masks_and_is_not_given_out():
+def released_formula(weights, words, rows):
+    """The authors' network as it stands in their code, on (n, 20, e) word vectors and (m, D) rows."""
+
+    def linear(name, x):
+        return torch.nn.functional.linear(x, weights[f"{name}.weight"], weights[f"{name}.bias"])
+
+    def gated(name, x):
+        x = linear(f"{name}.fc", x)
+        x = torch.nn.functional.glu(torch.cat((x, linear(f"{name}.cg.fc", x)), 1), 1)
+        return torch.nn.functional.normalize(x)
+
+    pooled = torch.relu(linear("text_pooling.fc", words)).max(dim=1)[0]
+    return gated("GU_text", pooled), gated("GU_video", rows)
+
+
+TEXTS = ["Crack the egg", "egg", "the the Crack", "the " * 25 + "egg"]
+
+
+def word_vectors(texts):
+    found = torch.zeros(len(texts), 20, WORD_DIM)
+    for row, text in zip(found, texts, strict=True):
+        for place, word in enumerate(text.split()[:20]):
+            row[place] = torch.from_numpy(WORDS[word])
+    return found
+
+
+@pytest.mark.parametrize("pooled", [None, 4])
+def test_what_was_learned_here_in_the_form_of_the_paper_is_given_out(tmp_path, pooled):
+    text = TextConfig(tokens="words", drop_stop_words=False, lower=False)
     config = ModelConfig(
-        tracks=(Track(name="image", fps=1.0, dim=4),), dim=3, word_dim=2, text=TextConfig(tokens="words")
-    )
-    with pytest.raises(InputError, match="the released code cannot"):
+        tracks=(Track(name="2d", fps=1.0, dim=4), Track(name="3d", fps=1.5, dim=4)),
+        dim=DIM, word_dim=WORD_DIM, pooled_dim=pooled, mask_padding=False, text=text, dropout=0.1,
+    )  # fmt: skip
+    model = TextVideoModel.new(config, seed=0, words=read_words(WORDS)).train()
+    random = torch.Generator().manual_seed(0)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
+    inputs = torch.from_numpy(model.prepare(TEXTS))
+    for _ in range(10):
+        texts, clips = model(inputs, torch.randn(len(TEXTS), VIDEO_DIM, generator=random))
+        optimizer.zero_grad()
+        max_margin(texts @ clips.T).backward()
+        optimizer.step()
+    save_checkpoint(model, tmp_path / "model.pth")
+    weights = torch.load(tmp_path / "model.pth", weights_only=True)
+    rows = torch.randn(5, VIDEO_DIM, generator=random)
+    texts, clips = released_formula(weights, word_vectors(TEXTS), rows)
+    np.testing.assert_allclose(model.encode_text(TEXTS), texts, atol=1e-6)
+    np.testing.assert_allclose(model.embed_clips(rows.numpy()), clips, atol=1e-6)
+    again = load_checkpoint(tmp_path / "model.pth", words=WORDS)
+    assert (again.encode_text(TEXTS) == model.encode_text(TEXTS)).all()
+    assert (again.embed_clips(rows.numpy()) == model.embed_clips(rows.numpy())).all()
+    # And in our own form in between.
+    checkpoint.save(model, tmp_path / "ours")
+    save_checkpoint(checkpoint.load(tmp_path / "ours"), tmp_path / "again.pth")
+    found = torch.load(tmp_path / "again.pth", weights_only=True)
+    assert all(torch.equal(found[name], value) for name, value in weights.items())
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"mask_padding": True}, "leaves empty places out"),
+        ({"text": TextConfig(tokens="words", pool="mean")}, "pools its words by mean"),
+        ({"text": TextConfig(tokens="sentence", pool="mean")}, "reads sentences"),
+        ({"steps": StepsConfig(width=8, heads=2, layers=1)}, "reads the steps"),
+    ],
+)
+def test_what_the_released_code_cannot_is_not_given_out(changes, told):
+    plain = {"dim": 3, "word_dim": 2, "mask_padding": False, "text": TextConfig(tokens="words")}
+    config = ModelConfig(tracks=(Track(name="image", fps=1.0, dim=4),), **plain | changes)
+    with pytest.raises(InputError, match=f"{told}.*the released code"):
         to_state_dict(TextVideoModel(config))
 
 

@@ -7,12 +7,13 @@ import pytest
 
 import corpus
 from tellvision import pipeline, plan, recipes
-from tellvision.embedding.train import read_held_out
+from tellvision.embedding.held_out import read_held_out
 from tellvision.progress import Progress
 from tellvision.records import InputError
 from tellvision.search import Index, load_model, narration, search
 from tellvision.stages.clips import cut_clips
 from tellvision.stages.tracks import extract_tracks
+from tellvision.stages.training import Beginning, learn
 from tellvision.stages.videos import scan_videos
 from tellvision.stages.workplace import Workplace
 from tellvision.store import Ledger, read_manifest, read_table
@@ -135,10 +136,10 @@ def test_a_start_is_known_by_its_weights(place):
     start = shutil.copytree(work / "runs" / "main", work.parent / "start")
     with Ledger(work) as ledger:
         at = Workplace(work=work, ledger=ledger)
-        pipeline.learn(at, SMALL, start=str(start), progress=Progress(quiet=True))
+        learn(at, SMALL, beginning=Beginning(start=str(start)), progress=Progress(quiet=True))
         once = read_manifest(work / "runs" / "main")
         shutil.copytree(work / "runs" / "main", start, dirs_exist_ok=True)  # same place, other weights
-        pipeline.learn(at, SMALL, start=str(start), progress=Progress(quiet=True))
+        learn(at, SMALL, beginning=Beginning(start=str(start)), progress=Progress(quiet=True))
     assert read_manifest(work / "runs" / "main")["config"]["start"] != once["config"]["start"]
 
 

@@ -1,6 +1,7 @@
 """The two towers: worked by hand, and the training path equal to the plain form."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -8,9 +9,10 @@ import torch
 from torch.nn import functional as F
 
 from tellvision.embedding import model as model_module
-from tellvision.embedding.config import ModelConfig, TextConfig, Track, from_dict, to_dict
+from tellvision.embedding.config import ModelConfig, StepsConfig, TextConfig, Track, from_dict, to_dict
 from tellvision.embedding.model import GatedUnit, TextVideoModel
 from tellvision.embedding.text import TextTransform
+from tellvision.embedding.towers.pooling import distinct_of
 from tellvision.embedding.words import read_words
 from tellvision.records import InputError
 
@@ -294,7 +296,7 @@ def test_text_transform_is_shared_with_the_model(model):
     ids = TextTransform(CONFIG.text, vocabulary()).token_ids(["crack egg"])
     with torch.no_grad():
         np.testing.assert_allclose(
-            model.embed_tokens(torch.from_numpy(ids)).numpy(), model.encode_text(["crack egg"]), atol=1e-6
+            model.embed_inputs(torch.from_numpy(ids)).numpy(), model.encode_text(["crack egg"]), atol=1e-6
         )
 
 
@@ -314,3 +316,129 @@ def test_config_to_dict_and_back():
 def test_config_errors(options, match):
     with pytest.raises(InputError, match=match):
         dataclasses.replace(CONFIG, **options)
+
+
+# ---- other ways to read texts and clips
+
+LEARNED = TextConfig(tokens="learned", max_words=5, drop_stop_words=False, min_count=2)
+SAID = ["crack the egg", "crack an egg", "stir the bowl", "stir it"]
+
+
+def learned(**options):
+    return TextVideoModel.new(dataclasses.replace(CONFIG, text=LEARNED, **options), seed=0, texts=SAID)
+
+
+def test_the_loaders_form_equals_that_of_the_ids(model):
+    ids = torch.tensor([[0, 3, -1], [3, 3, 4], [1, -1, -1]], dtype=torch.int32)
+    distinct = torch.tensor([0, 1, 3, 4])
+    places = torch.tensor([[0, 2, 4], [2, 2, 3], [1, 4, 4]])
+    rows = torch.from_numpy(clips(3))
+    torch.testing.assert_close(model(places, rows, None, distinct), model(ids, rows))
+
+
+def test_learned_words():
+    model = learned()
+    assert model.text.lookup.words == ("crack", "egg", "stir", "the")
+    assert model.word_table.shape == (4, 4)
+    assert (model.input_width, model.input_dtype) == (5, np.int32)
+    assert "word_table" in model.state_dict()
+    again = learned()
+    assert torch.equal(model.word_table, again.word_table)
+    ids = torch.from_numpy(model.prepare(["crack the egg", "crack it"]))
+    texts, _ = model(ids, torch.from_numpy(clips(2)))
+    texts[:, 0].sum().backward()
+    moved = model.word_table.grad.abs().sum(dim=1) > 0
+    assert moved.tolist() == [True, True, False, True]  # nobody said stir
+    with pytest.raises(InputError, match="pass texts="):
+        TextVideoModel.new(dataclasses.replace(CONFIG, text=LEARNED), seed=0)
+
+
+@pytest.mark.parametrize("pool", ["max", "mean", "attention"])
+def test_pools_leave_empty_places_out(pool):
+    text = dataclasses.replace(CONFIG.text, pool=pool)
+    model = build(text=text)
+    assert ("word_pool.query" in model.state_dict()) == (pool == "attention")
+    table = vocabulary()
+    words = table.rows[np.array([table.index["egg"], table.index["stir"]])][None]
+    np.testing.assert_allclose(model.encode_text(["egg stir"]), model.embed_words(words), atol=1e-6)
+    padded = np.concatenate([words, np.full((1, 2, 4), np.nan, np.float32)], axis=1)
+    mask = np.array([[True, True, False, False]])
+    np.testing.assert_allclose(model.embed_words(padded, mask), model.embed_words(words), atol=1e-6)
+
+
+def test_nan_in_a_word_is_told(model):
+    words = np.ones((2, 3, 4), np.float32)
+    words[1, 2] = np.nan
+    with pytest.raises(ValueError, match="text 1 holds NaN"):
+        model.embed_words(words)
+
+
+def test_bfloat16_comes_close_and_ends_in_float32():
+    model = build(dim=32)
+    ids = torch.from_numpy(model.prepare(["crack egg", "stir pour bowl", "egg"]))
+    rows = torch.from_numpy(clips(3)).half()
+    plain = model(ids, rows)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = model(ids, rows)
+    for a, b in zip(found, plain, strict=True):
+        assert a.dtype == b.dtype == torch.float32
+        assert ((a * b).sum(dim=1) > 0.999).all()
+        torch.testing.assert_close(a.norm(dim=1), torch.ones(3))
+
+
+def test_dropout_only_while_training():
+    model = build(dropout=0.5)
+    rows = torch.from_numpy(clips(4))
+    once, twice = model.train().embed_rows(rows), model.embed_rows(rows)
+    assert not torch.allclose(once, twice)
+    found = model.embed_clips(rows)
+    assert model.training
+    torch.testing.assert_close(found, model.eval().embed_rows(rows).detach())
+
+
+def stepping():
+    steps = StepsConfig(width=8, heads=2, layers=1, max_steps=4, dropout=0.5)
+    return build(steps=steps)
+
+
+def test_steps_of_clips():
+    model = stepping()
+    steps = clips(3, shape=(4,))
+    found = model.embed_clips(steps)
+    assert found.shape == (3, 6)
+    assert np.abs(model.embed_clips(steps[:, ::-1].copy()) - found).max() > 1e-4
+    np.testing.assert_allclose(model.embed_clips(steps[:, 0]), model.embed_clips(steps[:, :1]), atol=1e-6)
+    # What the mask leaves out is not there: neither in the end nor between.
+    mask = np.array([[1, 0, 1, 1]] * 3, dtype=bool)
+    steps[:, 1] = np.nan
+    np.testing.assert_allclose(model.embed_clips(steps, mask), model.embed_clips(steps[:, [0, 2, 3]]), atol=1e-6)
+    with torch.no_grad():
+        counted = model.eval().embed_rows(torch.from_numpy(steps[:, [0, 2, 3, 1]]), torch.tensor([3, 3, 3]))
+    np.testing.assert_allclose(counted.numpy(), model.embed_clips(steps, mask), atol=1e-6)
+    # Of seven steps the first, the last, and between them every other one.
+    longer = clips(2, shape=(7,))
+    np.testing.assert_allclose(model.embed_clips(longer), model.embed_clips(longer[:, ::2]), atol=1e-6)
+
+
+def test_steps_of_a_config_survive_json():
+    config = dataclasses.replace(CONFIG, steps=StepsConfig(layers=3), dropout=0.1, text=LEARNED)
+    assert from_dict(to_dict(config)) == config
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="compiling for a processor takes a C++ compiler")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_compiled_towers_give_the_same():
+    model = build(dim=16, pooled_dim=8)
+    ids = torch.tensor([[0, 3, -1], [3, 2, 4], [1, -1, -1]], dtype=torch.int32)
+    distinct, places = distinct_of(ids)
+    model.word_table = torch.from_numpy(model.words.rows[np.arange(5)])
+    rows = torch.from_numpy(clips(3))
+    compiled = torch.compile(model, dynamic=True)
+    results = []
+    for towers in (model, compiled):
+        model.zero_grad()
+        texts, seen = towers(places, rows, None, distinct)
+        ((texts @ seen.T) ** 2).sum().backward()
+        results.append([texts, seen, *(parameter.grad.clone() for parameter in model.parameters())])
+    torch.testing.assert_close(*results, atol=1e-5, rtol=1e-4)

@@ -1,20 +1,18 @@
-"""Pairs and batches: what is drawn is what lies on disk, every video once, always the same for a seed."""
+"""Pairs: a row per clip beside what is said, written by video, read without holding the table."""
 
-from collections import Counter
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from tellvision.embedding.pairs import PAIRS, Batches, Pairs, PairWriter, join
-from tellvision.records import Skip
-from tellvision.store import ArrayReader, read_table
+from tellvision.embedding.pairs import PAIRS, Pairs, PairWriter, join
+from tellvision.records import InputError, Skip
+from tellvision.store import ArrayReader, read_table, tables
 from tellvision.vision.features import pool
 
 DIM = 6
-WORDS = 3
 CLIPS = {"cook": 5, "wood": 1, "paint": 8, "a/b": 3, "grow": 2, "mute": 2}  # clips of each video
-MUTE = {"mute#0", "mute#1", "paint#3", "cook#0"}  # no known word is said in them
 
 
 def clips_of(video, starts, ends):
@@ -96,13 +94,15 @@ def test_rows_and_clips_stand_side_by_side(tmp_path, pairs):
     assert pairs.dim == DIM
     assert pairs.offsets.tolist() == np.cumsum([0, *CLIPS.values()]).tolist()
     reader = ArrayReader(tmp_path)
+    whole = read_table(tmp_path)
     for video, first, end in zip(pairs.videos, pairs.offsets, pairs.offsets[1:], strict=False):
-        assert pairs.table["video_id"][first:end].to_pylist() == [video] * (end - first)
+        assert whole["video_id"][first:end].to_pylist() == [video] * (end - first)
         assert np.array_equal(pairs.rows(video), reader[video])
     table, rows = pairs.select(["grow", "cook", "not there"])
     assert table["video_id"].to_pylist() == ["cook"] * 5 + ["grow"] * 2
     assert np.array_equal(rows, np.concatenate([reader["cook"], reader["grow"]]))
-    assert table.column_names == read_table(tmp_path).column_names == PAIRS.names
+    assert table.column_names == whole.column_names == PAIRS.names
+    assert table.equals(whole.take([0, 1, 2, 3, 4, 17, 18]))
 
 
 def test_nothing_selected_is_an_empty_table(pairs):
@@ -126,90 +126,41 @@ def test_the_content_names_clips_and_rows(tmp_path, pairs):
     assert write(tmp_path / "third", shuffled).content != pairs.content
 
 
-# Batches
+def test_a_table_in_many_pieces_reads_the_same(tmp_path, monkeypatch):
+    """A video goes on in the next piece, and in the next part of the file."""
+    whole = write(tmp_path / "whole")
+    monkeypatch.setattr(tables, "ROWS_AT_ONCE", 2)
+    parts = write(tmp_path / "parts")
+    assert parts.videos == whole.videos
+    assert parts.offsets.tolist() == whole.offsets.tolist()
+    assert parts.content == whole.content
+    assert list(parts.texts(4)) == list(whole.texts(4))
+    for given in (["grow", "cook"], CLIPS, ["paint"]):
+        assert parts.select(given)[0].equals(whole.select(given)[0])
+    assert parts.clip_ids([20, 0, 20]) == whole.clip_ids([20, 0, 20]) == ["mute#1", "cook#0", "mute#1"]
 
 
-def batches(pairs, *, per_batch=2, per_video=4, seed=0, videos=None, usable=None):
-    """Batches whose token ids name the clip: row r of the table has the tokens (r, r, r)."""
-    tokens = np.repeat(np.arange(len(pairs), dtype=np.int32)[:, None], WORDS, axis=1)
-    ids = pairs.table["clip_id"].to_pylist()
-    if usable is None:
-        usable = np.array([clip not in MUTE for clip in ids])
-    return Batches(
-        pairs,
-        tokens,
-        usable,
-        pairs.videos if videos is None else videos,
-        videos_per_batch=per_batch,
-        pairs_per_video=per_video,
-        seed=seed,
-    )
+def test_texts_come_in_blocks_from_any_clip_on(tmp_path, pairs):
+    said = read_table(tmp_path)["text"].to_pylist()
+    blocks = list(pairs.texts(8))
+    assert [len(block) for block in blocks] == [8, 8, 5]
+    assert list(chain.from_iterable(blocks)) == said
+    assert list(chain.from_iterable(pairs.texts(4, start=17))) == said[17:]
+    assert list(pairs.texts(4, start=21)) == []
 
 
-def drawn(batch):
-    return batch.tokens[:, 0]
+def test_times_are_those_of_the_table(tmp_path, pairs):
+    starts, ends = pairs.times()
+    table = read_table(tmp_path)
+    assert starts.tolist() == table["start"].to_pylist()
+    assert ends.tolist() == table["end"].to_pylist()
+    assert starts.dtype == ends.dtype == np.float64
 
 
-def test_an_epoch_meets_every_video_once(pairs):
-    found = batches(pairs, per_video=3)
-    assert found.num_videos == 5  # nothing can be drawn of the mute one
-    assert len(found) == 3
-    names = np.array(pairs.table["video_id"].to_pylist())
-    for number in range(4):
-        epoch = list(found.epoch(number))
-        assert [len(b.video) for b in epoch] == [6, 6, 3]
-        met = []
-        for batch in epoch:
-            assert batch.video.tolist() == np.repeat(np.arange(len(batch.video) // 3), 3).tolist()
-            groups = names[drawn(batch)].reshape(-1, 3)
-            assert (groups == groups[:, :1]).all()  # a group is of one video
-            met += groups[:, 0].tolist()
-        assert sorted(met) == sorted(set(CLIPS) - {"mute"})
-
-
-def test_every_row_is_the_one_on_disk(pairs):
-    """Equal to a slow reference: look every drawn clip up, one by one, in the table and the arrays."""
-    ids = pairs.table["clip_id"].to_pylist()
-    for batch in batches(pairs, per_batch=3, per_video=5).epoch(1):
-        assert batch.tokens.dtype == np.int32
-        assert batch.clips.dtype == np.float32
-        assert batch.video.dtype == np.int64
-        assert batch.tokens.shape == (len(batch.video), WORDS)
-        for row, clip in zip(batch.clips, drawn(batch), strict=True):
-            video, _, number = ids[clip].rpartition("#")
-            assert np.array_equal(row, pairs.rows(video)[int(number)].astype(np.float32))
-
-
-def test_what_says_no_known_word_is_never_drawn(pairs):
-    ids = pairs.table["clip_id"].to_pylist()
-    found = batches(pairs, per_video=40)
-    seen = Counter(ids[clip] for n in range(5) for batch in found.epoch(n) for clip in drawn(batch))
-    assert seen.keys() == set(ids) - MUTE
-    assert seen["wood#0"] == 5 * 40  # one clip: drawn again and again
-    paint = [seen[f"paint#{i}"] for i in range(8) if i != 3]
-    assert min(paint) > 200 / 7 / 3  # each of the seven about as often
-
-
-def test_the_same_seed_and_epoch_give_the_same_batches(pairs):
-    def all_of(found, number):
-        return [(b.tokens.tolist(), b.clips.tolist(), b.video.tolist()) for b in found.epoch(number)]
-
-    first = batches(pairs, seed=3)
-    list(first.epoch(7))  # what was drawn before does not matter
-    assert all_of(first, 2) == all_of(batches(pairs, seed=3), 2)
-    assert all_of(first, 2) != all_of(first, 3)
-    assert all_of(first, 2) != all_of(batches(pairs, seed=4), 2)
-
-
-def test_only_the_given_videos_are_drawn(pairs):
-    found = batches(pairs, videos=["wood", "grow", "nobody"])
-    names = np.array(pairs.table["video_id"].to_pylist())
-    assert {names[c] for b in found.epoch(0) for c in drawn(b)} == {"wood", "grow"}
-
-
-@pytest.mark.parametrize("videos", [[], ["mute"], ["nobody"]])
-def test_nothing_to_draw_is_no_batch(pairs, videos):
-    found = batches(pairs, videos=videos)
-    assert len(found) == 0
-    assert found.num_videos == 0
-    assert list(found.epoch(0)) == []
+def test_rows_that_are_not_the_tables_are_refused(tmp_path):
+    write(tmp_path)
+    other = write(tmp_path / "other", CLIPS | {"grow": 3})
+    (tmp_path / "other" / "table.parquet").replace(tmp_path / "table.parquet")
+    with pytest.raises(InputError, match="damaged, the rows of grow"):
+        Pairs(tmp_path)
+    assert len(other) == 22

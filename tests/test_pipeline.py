@@ -18,6 +18,7 @@ from tellvision.search import Index, load_model, search
 from tellvision.stages import captions as captions_stage
 from tellvision.stages import clips as clips_stage
 from tellvision.stages import tracks as tracks_stage
+from tellvision.stages import training as training_stage
 from tellvision.stages import videos as videos_stage
 from tellvision.stages import workplace
 from tellvision.store import ArrayReader, Ledger, from_bytes, read_manifest, read_table
@@ -89,7 +90,7 @@ def worked(monkeypatch):
     watch(clips_stage, "_clips_of_video", "clips", lambda _, job: from_bytes(job.captions)["video_id"][0].as_py())
     watch(tracks_stage, "extract", "features", lambda job: job.path.stem)
     watch(tracks_stage, "_pairs_of_video", "pairs", lambda _, job: job[0]["video_id"][0].as_py())
-    watch(pipeline, "train", "train", lambda *_: "train")
+    watch(training_stage, "train", "train", lambda *_: "train")
     watch(pipeline.index, "build", "index", lambda *_: "index")
     return seen
 
@@ -168,7 +169,7 @@ def test_a_captions_way_and_a_frames_way(finished):
     assert {item: len(tracks[item]) for item in tracks.entries} == {f"v{n:02d}": 12 for n in range(6)}
     pairs = Pairs(work / "pairs" / "main")
     clips = read_table(work / "clips" / "main").to_pylist()
-    assert sorted(pairs.table["clip_id"].to_pylist()) == sorted(row["clip_id"] for row in clips)
+    assert sorted(pairs.clip_ids(np.arange(len(pairs)))) == sorted(row["clip_id"] for row in clips)
     model = checkpoint.load(work / "runs" / "main")
     assert model.features == (pipeline.Track(name="efficientnet-lite0", fps=1.0, dim=1280),)
 

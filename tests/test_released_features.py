@@ -211,6 +211,7 @@ def test_any_matrix_of_floats_is_read_as_numpy_reads_it(rows):
     )
 )
 @example(b"\x93NUMPY\x00\x00\x00\x00\x00\x00")
+@example(with_header("{'descr': '<f2', 'fortran_order': False, 'shape'\v: (2, 3), }"))
 def test_garbage_is_a_skip_or_a_track(data):
     track = outcome(data)
     if isinstance(track, str):

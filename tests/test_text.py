@@ -1,5 +1,7 @@
 """The text transform and the readers of word vectors."""
 
+import dataclasses
+import re
 import struct
 
 import numpy as np
@@ -10,8 +12,15 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from tellvision.embedding import text as text_module
 from tellvision.embedding.config import TextConfig
-from tellvision.embedding.text import TextTransform, WordPieces, offline_word_pieces, offline_word_table
-from tellvision.embedding.words import read_words
+from tellvision.embedding.text import (
+    TextTransform,
+    WordPieces,
+    offline_word_pieces,
+    offline_word_table,
+    readable,
+    vocabulary_of,
+)
+from tellvision.embedding.words import Vocabulary, read_words
 from tellvision.records import InputError
 
 PIECES = ["[UNK]", "egg", "##s", "crack", "the", "pan", "##cake", "'"]
@@ -65,7 +74,7 @@ def slow(transform, text):
     """One word at a time."""
     config, stop = transform.config, transform.stop_words
     known = []
-    for word in text_module._WORD.findall(text.lower() if config.lower else text):
+    for word in re.findall(r"[\w']+", (text.lower() if config.lower else text).replace("’", "'")):
         ids, _ = transform.lookup.token_ids([word])
         if len(ids):
             known.append((word, ids.tolist()))
@@ -139,9 +148,9 @@ def test_offline_table_is_what_half_precision_holds():
 
 @pytest.fixture
 def fresh_folder():
-    text_module._offline_folder.cache_clear()
+    text_module.offline_folder.cache_clear()
     yield
-    text_module._offline_folder.cache_clear()
+    text_module.offline_folder.cache_clear()
 
 
 def test_extra_missing(monkeypatch, fresh_folder):
@@ -246,3 +255,40 @@ def test_other_errors(tmp_path):
         read_words({"a": [1.0], "b": [1.0, 2.0]})
     with pytest.raises(InputError, match="no word"):
         read_words({})
+
+
+def test_typographic_apostrophes_are_plain_ones():
+    config = TextConfig(tokens="words", max_words=2, drop_stop_words=False)
+    found = TextTransform(config, read_words({"don't": [1.0]})).token_ids(["Don’t", "don't"])
+    assert found.tolist() == [[0, -1], [0, -1]]
+
+
+def test_readable():
+    assert readable(np.array([[3, -1], [-1, -1], [0, -1]], np.int32)).tolist() == [True, False, True]
+    assert readable(np.array([[0, 0.5], [0, 0], [-1, 0]], np.float16)).tolist() == [True, False, True]
+    assert readable(np.zeros((0, 2), np.int32)).tolist() == []
+
+
+def test_vocabulary_by_hand():
+    said = ["Stir the egg", "stir AN egg", "pan, egg; pan", "the the don’t", "don't"]
+    config = TextConfig(tokens="learned", min_count=2)
+    assert vocabulary_of(said, config).words == ("egg", "pan", "stir")
+    kept = dataclasses.replace(config, drop_stop_words=False)
+    assert vocabulary_of(iter(said), kept).words == ("egg", "the", "don't", "pan", "stir")
+    cased = dataclasses.replace(kept, lower=False, min_count=1)
+    assert vocabulary_of(["b B a", "b"], cased).words == ("b", "B", "a")
+    assert vocabulary_of(["pan", "pan"], config, frozenset({"x"})).words == ("pan",)
+    with pytest.raises(InputError, match="no word is said 3 times"):
+        vocabulary_of(["egg", "egg"], dataclasses.replace(config, min_count=3))
+
+
+def test_vocabulary_to_json_and_back():
+    words = Vocabulary(["egg", "crème", "don't"])
+    again = Vocabulary.from_json(words.to_json())
+    assert (again.words, len(again)) == (words.words, 3)
+    ids, counts = again.token_ids(["don't", "xyz", "egg"])
+    assert (ids.tolist(), counts.tolist()) == ([2, 0], [1, 0, 1])
+    assert ids.dtype == np.int32
+    for broken in ("[", '{"egg": 1}', "[1]", "[]", '["egg", "egg"]'):
+        with pytest.raises(InputError, match="no list of words"):
+            Vocabulary.from_json(broken)

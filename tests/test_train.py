@@ -1,6 +1,7 @@
 """The loop: it learns, the same seed gives the same weights, killed and resumed equals straight through."""
 
 import dataclasses
+import itertools
 import json
 import math
 
@@ -10,17 +11,21 @@ import torch
 
 from corpus import TEXTS
 from tellvision.embedding import checkpoint
-from tellvision.embedding import train as loop
+from tellvision.embedding.batches import DataSet, Pooled, prepared
 from tellvision.embedding.config import ModelConfig, Track, TrainConfig
+from tellvision.embedding.held_out import read_held_out, split, write_held_out
+from tellvision.embedding.loop import state
+from tellvision.embedding.model import TextVideoModel
 from tellvision.embedding.pairs import PAIRS, Pairs, PairWriter, VideoPairs
-from tellvision.embedding.train import end, read_held_out, split, train, write_held_out
+from tellvision.embedding.train import end, train
 from tellvision.records import Clip, InputError
 from tellvision.store import to_table
 
 DIM = 12
 MODEL = ModelConfig(tracks=(Track(name="image", fps=1.0, dim=DIM),), dim=16)
-CONFIG = TrainConfig(epochs=5, videos_per_batch=4, pairs_per_video=4, learning_rate=1e-3, seed=1)
+CONFIG = TrainConfig(epochs=5, videos_per_batch=4, pairs_per_video=4, learning_rate=1e-3, watch=0, seed=1)
 VIDEOS = [f"v{i}" for i in range(8)]
+BATCHES = 2  # of an epoch
 
 
 def write(folder, *, seed=0, text="{step}", scale=1.0):
@@ -43,6 +48,16 @@ def write(folder, *, seed=0, text="{step}", scale=1.0):
     return Pairs(folder)
 
 
+def learn(pairs, config, folder, *, videos=VIDEOS, start=None, shape=MODEL, **options):
+    """`train` on the pairs of `videos`, with a new model unless one is given."""
+    model = start or TextVideoModel.new(shape, seed=config.seed)
+    texts = folder.parent / f"{folder.name}-texts.bin"
+    folder.mkdir(parents=True, exist_ok=True)
+    inputs, usable = prepared(pairs, model.prepare, model.input_width, model.input_dtype, texts, pairs.content)
+    sets = [DataSet(source=Pooled(pairs), texts=inputs, usable=usable, videos=list(videos))]
+    return train(sets, model, config, folder, **options)
+
+
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory):
     return write(tmp_path_factory.mktemp("pairs"))
@@ -56,7 +71,7 @@ def same(one, other):
 @pytest.fixture(scope="module")
 def straight(pairs, tmp_path_factory):
     folder = tmp_path_factory.mktemp("straight")
-    return folder, train(pairs, MODEL, CONFIG, folder, videos=VIDEOS)
+    return folder, learn(pairs, CONFIG, folder)
 
 
 def lines(folder):
@@ -79,6 +94,7 @@ def test_a_run_leaves_a_checkpoint_and_a_line_per_epoch(straight):
         "metrics.jsonl",
         "model.safetensors",
         "state.pt",
+        "tensorboard",
         "tokenizer.json",
     ]
     assert [line["epoch"] for line in lines(folder)] == [1, 2, 3, 4, 5]
@@ -88,15 +104,15 @@ def test_a_run_leaves_a_checkpoint_and_a_line_per_epoch(straight):
     loaded = checkpoint.load(folder)
     assert same(loaded, model)
     about = json.loads((folder / "config.json").read_text())["extra"]
-    assert about == {"train": dataclasses.asdict(CONFIG), "num_videos": 8}
+    assert about == {"train": dataclasses.asdict(CONFIG), "num_videos": 8, "epochs": 5}
 
 
 def test_the_same_seed_gives_the_same_weights(pairs, straight, tmp_path):
     torch.manual_seed(99)  # what happened before does not matter
-    again = train(pairs, MODEL, CONFIG, tmp_path / "a", videos=reversed(VIDEOS))
+    again = learn(pairs, CONFIG, tmp_path / "a", videos=reversed(VIDEOS))
     assert same(again, straight[1])
     assert lines(tmp_path / "a") == lines(straight[0])
-    other = train(pairs, MODEL, dataclasses.replace(CONFIG, seed=2), tmp_path / "b", videos=VIDEOS)
+    other = learn(pairs, dataclasses.replace(CONFIG, seed=2), tmp_path / "b")
     assert not same(other, straight[1])
 
 
@@ -104,33 +120,39 @@ class Killed(Exception):
     """Where a test stops the program."""
 
 
-def killed_after(pairs, folder, epoch, monkeypatch, **options):
-    """Train until `epoch` has ended, with a state after every one of them."""
+def killed_after(pairs, folder, batch, monkeypatch, config=CONFIG, **options):
+    """Train until `batch` batches are done, with a state after every one of them."""
 
-    def kill(done, total, measured):
-        if done == epoch:
+    def kill(done, total, told):
+        if done == batch + 1:
             raise Killed
 
-    monkeypatch.setattr(loop, "SAVE_EVERY", 0.0)
+    monkeypatch.setattr(state, "EVERY", 0.0)
+    monkeypatch.setattr(state, "SHARE", 1e9)
     with pytest.raises(Killed):
-        train(pairs, MODEL, CONFIG, folder, videos=VIDEOS, on_epoch=kill, **options)
+        learn(pairs, config, folder, tell=kill, **options)
 
 
-def told(pairs, folder, **options):
-    """Train to the end; which epochs were worked on, and the model."""
-    epochs = []
-    model = train(
-        pairs, MODEL, CONFIG, folder, videos=VIDEOS, on_epoch=lambda done, *_: epochs.append(done), **options
-    )
-    return epochs, model
+def told(pairs, folder, config=CONFIG, **options):
+    """Train to the end; which batches were worked on, and the model."""
+    batches = []
+    model = learn(pairs, config, folder, tell=lambda done, *_: batches.append(done), **options)
+    return batches, model
 
 
-@pytest.mark.parametrize("epoch", [1, 3, 5])
-def test_killed_and_resumed_equals_straight_through(pairs, straight, tmp_path, monkeypatch, epoch):
-    killed_after(pairs, tmp_path, epoch, monkeypatch)
+def left(batch):
+    """The batches behind the first `batch` ones."""
+    return list(range(batch + 1, CONFIG.epochs * BATCHES + 1))
+
+
+@pytest.mark.parametrize("batch", [1, 2, 5, 9])
+def test_killed_and_resumed_equals_straight_through(pairs, straight, tmp_path, monkeypatch, batch):
+    """In the middle of an epoch and between two: it goes on at the very next batch."""
+    killed_after(pairs, tmp_path / "run", batch, monkeypatch)
+    tmp_path = tmp_path / "run"
     assert not (tmp_path / "model.safetensors").exists()
-    epochs, model = told(pairs, tmp_path)
-    assert epochs == list(range(epoch + 1, 6))
+    batches, model = told(pairs, tmp_path)
+    assert batches == left(batch)
     assert same(model, straight[1])
     for name in ("model.safetensors", "config.json", "metrics.jsonl", "tokenizer.json"):
         assert (tmp_path / name).read_bytes() == (straight[0] / name).read_bytes()
@@ -138,12 +160,12 @@ def test_killed_and_resumed_equals_straight_through(pairs, straight, tmp_path, m
 
 def test_killed_before_the_run_is_closed_nothing_is_trained_again(pairs, straight, tmp_path):
     told(pairs, tmp_path)
-    epochs, model = told(pairs, tmp_path)
-    assert epochs == []
+    batches, model = told(pairs, tmp_path)
+    assert batches == []
     assert same(model, straight[1])
     end(tmp_path)
     assert not (tmp_path / "state.pt").exists()
-    assert told(pairs, tmp_path)[0] == [1, 2, 3, 4, 5]
+    assert told(pairs, tmp_path)[0] == left(0)
 
 
 def test_the_held_out_videos_stand_beside_the_run(tmp_path):
@@ -156,19 +178,19 @@ def test_the_held_out_videos_stand_beside_the_run(tmp_path):
 def test_killed_twice(pairs, straight, tmp_path, monkeypatch):
     killed_after(pairs, tmp_path, 2, monkeypatch)
     killed_after(pairs, tmp_path, 3, monkeypatch)
-    epochs, model = told(pairs, tmp_path)
-    assert epochs == [4, 5]
+    batches, model = told(pairs, tmp_path)
+    assert batches == left(3)
     assert same(model, straight[1])
 
 
 def test_lines_behind_the_last_state_are_told_again(pairs, straight, tmp_path, monkeypatch):
-    """States are seconds apart: epochs between the last one and the kill are done anew, their lines too."""
-    killed_after(pairs, tmp_path, 2, monkeypatch)
-    state = (tmp_path / "state.pt").read_bytes()
+    """States are seconds apart: batches between the last one and the kill are done anew, their lines too."""
     killed_after(pairs, tmp_path, 4, monkeypatch)
-    (tmp_path / "state.pt").write_bytes(state)
-    epochs, model = told(pairs, tmp_path)
-    assert epochs == [3, 4, 5]
+    kept = (tmp_path / "state.pt").read_bytes()
+    killed_after(pairs, tmp_path, 8, monkeypatch)
+    (tmp_path / "state.pt").write_bytes(kept)
+    batches, model = told(pairs, tmp_path)
+    assert batches == left(4)
     assert lines(tmp_path) == lines(straight[0])
     assert same(model, straight[1])
 
@@ -177,44 +199,117 @@ def test_a_state_of_other_pairs_is_not_gone_on_from(pairs, straight, tmp_path, m
     """The same clips with other pictures: a video was replaced while the run lay still."""
     changed = write(tmp_path / "changed", scale=0.5)
     killed_after(changed, tmp_path / "run", 2, monkeypatch)
-    epochs, model = told(pairs, tmp_path / "run")
-    assert epochs == [1, 2, 3, 4, 5]
+    batches, model = told(pairs, tmp_path / "run")
+    assert batches == left(0)
     assert same(model, straight[1])
 
 
 def test_a_state_from_another_start_is_not_gone_on_from(pairs, straight, tmp_path, monkeypatch):
     def starting(seed):
-        return train(
-            pairs, MODEL, dataclasses.replace(CONFIG, seed=seed, epochs=1), tmp_path / str(seed), videos=VIDEOS
-        )
+        return learn(pairs, dataclasses.replace(CONFIG, seed=seed, epochs=1), tmp_path / f"{seed}-{counted()}")
 
+    counted = itertools.count().__next__
     expected = told(pairs, tmp_path / "straight", start=starting(7))[1]
     killed_after(pairs, tmp_path / "run", 2, monkeypatch, start=starting(8))
-    epochs, model = told(pairs, tmp_path / "run", start=starting(7))
-    assert epochs == [1, 2, 3, 4, 5]
+    batches, model = told(pairs, tmp_path / "run", start=starting(7))
+    assert batches == left(0)
     assert same(model, expected)
     killed_after(pairs, tmp_path / "again", 2, monkeypatch, start=starting(7))
-    epochs, model = told(pairs, tmp_path / "again", start=starting(7))
-    assert epochs == [3, 4, 5]
+    batches, model = told(pairs, tmp_path / "again", start=starting(7))
+    assert batches == left(2)
     assert same(model, expected)
 
 
 def test_a_damaged_state_is_begun_anew(pairs, straight, tmp_path, monkeypatch):
     killed_after(pairs, tmp_path, 2, monkeypatch)
-    state = (tmp_path / "state.pt").read_bytes()
-    for damaged in (state[: len(state) // 2], b"", b"nothing of ours"):
+    kept = (tmp_path / "state.pt").read_bytes()
+    for damaged in (kept[: len(kept) // 2], b"", b"nothing of ours"):
         (tmp_path / "state.pt").write_bytes(damaged)
-        epochs, model = told(pairs, tmp_path)
-        assert epochs == [1, 2, 3, 4, 5]
+        batches, model = told(pairs, tmp_path)
+        assert batches == left(0)
         assert same(model, straight[1])
 
 
 def test_fine_tuning_goes_on_from_a_model(pairs, straight, tmp_path):
     start = checkpoint.load(straight[0])
-    wide = dataclasses.replace(MODEL, dim=99)  # ignored: the model brings its own sizes
-    model = train(pairs, wide, dataclasses.replace(CONFIG, epochs=1), tmp_path, videos=VIDEOS, start=start)
+    model = learn(pairs, dataclasses.replace(CONFIG, epochs=1), tmp_path, start=start)
     assert model.config == MODEL
     assert lines(tmp_path)[0]["loss"] < lines(straight[0])[0]["loss"]
+
+
+def test_what_needs_no_gradient_stays(pairs, straight, tmp_path):
+    start = checkpoint.load(straight[0])
+    for value in start.text_unit.parameters():
+        value.requires_grad_(False)
+    before = {name: value.clone() for name, value in start.state_dict().items()}
+    model = learn(pairs, dataclasses.replace(CONFIG, epochs=1, ema=0.9, clip_gradient=1.0), tmp_path, start=start)
+    after = model.state_dict()
+    changed = {name for name, value in before.items() if not torch.equal(value, after[name])}
+    assert changed == {
+        f"{part}.{kind}"
+        for part in ("word_layer", "clip_unit.project", "clip_unit.gate")
+        for kind in ("weight", "bias")
+    }
+
+
+# Ways to learn
+
+WAYS = {
+    "infonce": {"loss": "infonce", "schedule": "cosine", "warm_up": 0.2, "weight_decay": 0.1},
+    "mil_nce": {"loss": "mil_nce", "bag": 3, "clip_gradient": 0.5},
+    "plain": {"same_video": None, "accumulate": 2},
+    "averaged": {"ema": 0.9},
+    "bfloat16": {"precision": "bfloat16"},
+}
+
+
+@pytest.mark.parametrize("way", list(WAYS))
+def test_every_way_learns_and_is_resumed_to_the_same_weights(pairs, tmp_path, monkeypatch, way):
+    config = dataclasses.replace(CONFIG, **WAYS[way])
+    first, straight = tmp_path / "killed", tmp_path / "straight"
+    model = learn(pairs, config, straight)
+    losses = [line["loss"] for line in lines(straight)]
+    assert losses[-1] < losses[0]
+    killed_after(pairs, first, 3 if config.accumulate == 1 else 4, monkeypatch, config)
+    batches, resumed = told(pairs, first, config)
+    assert batches[0] > 2
+    assert same(resumed, model)
+    assert (first / "metrics.jsonl").read_bytes() == (straight / "metrics.jsonl").read_bytes()
+
+
+def test_two_batches_with_summed_gradients_are_one_step(pairs, tmp_path):
+    """An epoch is one step then: as many as epochs, at the rate of the epoch."""
+    learn(pairs, dataclasses.replace(CONFIG, accumulate=2), tmp_path)
+    assert [line["step"] for line in lines(tmp_path)] == [1, 2, 3, 4, 5]
+
+
+def test_training_stops_where_recall_rises_no_more_and_keeps_the_best(pairs, tmp_path):
+    recalls = iter([0.1, 0.4, 0.3, 0.2, 0.9])
+    seen = []
+
+    def measure(model):
+        seen.append({name: value.clone() for name, value in model.named_parameters()})
+        return {"R@10": next(recalls)}
+
+    model = learn(pairs, dataclasses.replace(CONFIG, patience=2), tmp_path, measure=measure)
+    assert [line["R@10"] for line in lines(tmp_path)] == [0.1, 0.4, 0.3, 0.2]
+    assert all(torch.equal(value, seen[1][name]) for name, value in model.named_parameters())
+    last = dict(checkpoint.load(tmp_path / "last").named_parameters())
+    assert all(torch.equal(value, seen[3][name]) for name, value in last.items())
+    assert same(checkpoint.load(tmp_path), model)
+    end(tmp_path)
+    assert not (tmp_path / "best.safetensors").exists()
+
+
+def test_the_average_is_what_is_measured_and_kept(pairs, tmp_path):
+    seen = []
+
+    def measure(model):
+        seen.append({name: value.clone() for name, value in model.named_parameters()})
+        return {"R@10": 0.0}
+
+    model = learn(pairs, dataclasses.replace(CONFIG, ema=0.5), tmp_path, measure=measure)
+    assert all(torch.equal(value, seen[-1][name]) for name, value in model.named_parameters())
 
 
 # What cannot be learned
@@ -222,24 +317,27 @@ def test_fine_tuning_goes_on_from_a_model(pairs, straight, tmp_path):
 
 def test_nothing_that_is_known_is_said(tmp_path):
     with pytest.raises(InputError, match="nothing to train on: no training video says a known word"):
-        train(write(tmp_path / "pairs", text="\u2603"), MODEL, CONFIG, tmp_path, videos=VIDEOS)
+        learn(write(tmp_path / "pairs", text="\u2603"), CONFIG, tmp_path / "run")
 
 
 def test_no_videos(pairs, tmp_path):
     with pytest.raises(InputError, match="nothing to train on"):
-        train(pairs, MODEL, CONFIG, tmp_path, videos=[])
+        learn(pairs, CONFIG, tmp_path, videos=[])
 
 
 def test_rows_of_another_width(pairs, tmp_path):
     wide = dataclasses.replace(MODEL, tracks=(Track(name="image", fps=1.0, dim=DIM + 1),))
     with pytest.raises(InputError, match="rows of 12 numbers, the model reads 13"):
-        train(pairs, wide, CONFIG, tmp_path, videos=VIDEOS)
+        learn(pairs, CONFIG, tmp_path, shape=wide)
 
 
 def test_a_loss_that_is_no_number_is_one_line(pairs, tmp_path):
     wild = dataclasses.replace(CONFIG, learning_rate=1e30, epochs=20)
-    with pytest.raises(InputError, match=r"the loss is no number after epoch \d+: try --train\.") as stop:
-        train(pairs, MODEL, wild, tmp_path, videos=VIDEOS)
+    with pytest.raises(
+        InputError, match=r"the loss is no number at step \d+, epoch \d+, in a batch with the clips v\d#"
+    ) as stop:
+        learn(pairs, wild, tmp_path)
+    assert "try --train.learning-rate 1e+29" in str(stop.value)
     assert "\n" not in str(stop.value)
     assert not (tmp_path / "model.safetensors").exists()
     assert not any(math.isnan(line["loss"]) for line in (lines(tmp_path) if list(tmp_path.iterdir()) else []))

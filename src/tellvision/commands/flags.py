@@ -69,13 +69,23 @@ def require_work(work: Path) -> None:
 
 
 @contextmanager
-def at_work(work: Path, name: str, **options: Any) -> Iterator[Any]:
-    """The work folder of a command, its ledger open; InputError: it is none."""
+def at_work(work: Path, name: str, *, writes: bool = True, **options: Any) -> Iterator[Any]:
+    """The work folder of a command, its ledger open; InputError: it is none.
+
+    Args:
+        work: the folder.
+        name: of the artefacts.
+        writes: False for a process beside another one that holds the ledger: it only looks.
+        options: of the `Workplace`.
+    """
     from tellvision.stages.workplace import Workplace
     from tellvision.store import LEDGER, Ledger
 
     if not (work / LEDGER).exists():
         raise InputError(f"{work} is no work folder: begin with `tellvision run VIDEOS --out {work}`")
+    if not writes:
+        yield Workplace(work=work, ledger=None, name=name, **options)
+        return
     with Ledger(work) as ledger:
         at = Workplace(work=work, ledger=ledger, name=name, **options)
         at.require_retry()

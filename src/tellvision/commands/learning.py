@@ -85,26 +85,50 @@ def train(
     work: Work,
     *,
     start: Annotated[str | None, tyro.conf.arg(name="from")] = None,
+    freeze: Literal["none", "text", "clip"] = "none",
+    words: Path | None = None,
+    also: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
     held_out: Path | None = None,
     name: str = "main",
+    device: str = "auto",
+    wandb: str | None = None,
     json: bool = False,
     settings: Settings = LAPTOP,
 ) -> None:
     """Learn the joint space from the pairs of WORK, and measure it on held-out videos.
 
+    Run it again after a stop: it goes on at the next batch. On several GPUs or machines:
+    torchrun --nproc-per-node 8 -m tellvision train WORK.
+
     Args:
         work: work folder with pairs.
-        start: a checkpoint to go on from (fine-tuning).
+        start: a checkpoint to go on from (fine-tuning): a folder, or owner/name on the hub.
+        freeze: with --from, the tower that stays as it is.
+        words: with --text.tokens words, the table of word vectors: word2vec .bin, or GloVe text.
+        also: a further work folder to train on, as WORK or WORK:WEIGHT (this one weighs 1).
         held_out: text file with a video id per line, kept out of training.
         name: of the artefact.
+        device: cpu, cuda, cuda:1 ...; auto: a GPU if there is one.
+        wandb: project of Weights & Biases that is told what metrics.jsonl and tensorboard/ are told.
         json: print what was measured as JSON.
         settings: --recipe, and single settings of it.
     """
-    from tellvision import pipeline
+    from tellvision.embedding.together import Together
+    from tellvision.stages.training import Beginning, learn, spoken_retrieval
 
-    with at_work(work, name) as at:
-        counts = pipeline.learn(at, settings, held_out_file=held_out, start=start, progress=Progress())
-    say(counts, json, pipeline.spoken_retrieval(counts["retrieval"]) or counts["why"])
+    beginning = Beginning(start=start, freeze=freeze, words=words, also=also)
+    with Together(device=device) as together, at_work(work, name, writes=together.first) as at:
+        counts = learn(
+            at,
+            settings,
+            held_out_file=held_out,
+            beginning=beginning,
+            wandb=wandb,
+            together=together,
+            progress=Progress(quiet=not together.first),
+        )
+        if together.first:
+            say(counts, json, spoken_retrieval(counts["retrieval"]) or counts["why"])
 
 
 def evaluate(

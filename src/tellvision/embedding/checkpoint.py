@@ -1,19 +1,18 @@
 """Checkpoints: a folder with everything that a model needs to be used.
 
-    model.safetensors    weights, the table of word vectors in half precision
+    model.safetensors    weights, the table of word vectors in half precision where nothing is lost by it
     config.json          schema version, the model's configuration, stop words, what the writer adds
     tokenizer.json       with word pieces: the tokenizer
+    vocabulary.json      with learned words: the words, in the order of their vectors
+    encoder/             with sentences: the encoder, its weights (also tuned ones) and its tokenizer
 
 A frozen pair is written as a reference: config.json with its name, where it lies and the sha256 of its weights.
 
-Each file is written whole or not at all; the weights carry a hash of the configuration they belong to,
-so that weights are never read with the configuration of another model.
+saving.py writes them. The weights carry marks of the configuration and of the files they belong to, and of
+their own bytes, so that weights are never read with the configuration of another model, nor damaged ones.
 """
 
-import hashlib
-import importlib.util
 import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,66 +23,49 @@ from numpy.typing import ArrayLike
 from safetensors import SafetensorError
 from torch import Tensor
 
+from tellvision.embedding import hub
 from tellvision.embedding.config import ModelConfig, from_dict, to_dict
 from tellvision.embedding.frozen import FrozenPair, is_backbone
 from tellvision.embedding.model import TextVideoModel
+from tellvision.embedding.saving import (
+    ABOUT,
+    CONFIG,
+    ENCODER,
+    MARKS,
+    SCHEMA,
+    TOKENIZER,
+    VOCABULARY,
+    WEIGHTS,
+    beside,
+    checksum,
+    save,
+    sha256,
+)
+from tellvision.embedding.sentences import SentenceEncoder
 from tellvision.embedding.text import TextTransform, WordPieces
-from tellvision.embedding.words import WordVectors, read_words
+from tellvision.embedding.words import Vocabulary, WordVectors, read_words
 from tellvision.records import InputError
-from tellvision.store import atomic_write, digest
+from tellvision.store import digest
 
-SCHEMA = 1
-WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
+__all__ = [
+    "CONFIG",
+    "WEIGHTS",
+    "Model",
+    "Words",
+    "check_shapes",
+    "digest_of",
+    "load",
+    "read_config",
+    "save",
+    "weights_hash",
+]
 
 Model = TextVideoModel | FrozenPair
 """What `load` gives: both say their `features`, and have `encode_text` and `embed_clips`."""
 
 Words = str | Path | Mapping[str, ArrayLike] | WordVectors
 
-
-def save(model: Model, folder: Path, extra: dict[str, Any] | None = None) -> None:
-    """Write `model` to `folder`, over what stands there.
-
-    Killed between two files, the folder loads as the new weights with the `extra` of before; where the
-    configuration has changed it does not load, and says that it has to be saved again.
-
-    Args:
-        model: on any device.
-        folder: made if it is not there.
-        extra: JSON values kept under `extra` in config.json: how it was trained, on what.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    about: dict[str, Any] = {"schema": SCHEMA, "model": None, "stop_words": None, "extra": extra or {}}
-    if isinstance(model, FrozenPair):
-        about["frozen"] = {"name": model.name, "place": model.place, "weights": model.weights}
-        _write(about, folder)
-        return
-    about["model"] = to_dict(model.config)
-    if model.text is not None:
-        about["stop_words"] = sorted(model.text.stop_words)
-        if isinstance(model.text.lookup, WordPieces):
-            atomic_write(folder / TOKENIZER, model.text.lookup.to_json().encode())
-    weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    if model.word_table is not None:
-        weights["word_table"] = _halved(weights["word_table"])
-    marked = {"model": digest(about["model"])}
-    atomic_write(folder / WEIGHTS, safetensors.torch.save(weights, metadata=marked))
-    _write(about, folder)
-
-
-def _write(about: dict[str, Any], folder: Path) -> None:
-    atomic_write(folder / CONFIG, json.dumps(about, indent=1, sort_keys=True, ensure_ascii=False).encode())
-
-
-def weights_hash(folder: Path) -> str:
-    """sha256 of the weights' file in `folder`, or of the weights that a frozen pair refers to (64 hex digits)."""
-    if not (folder / WEIGHTS).exists() and (frozen := read_config(folder).get("frozen")):
-        return str(frozen["weights"])
-    known = hashlib.sha256()
-    with (folder / WEIGHTS).open("rb") as file:
-        while block := file.read(1 << 20):
-            known.update(block)
-    return known.hexdigest()
+_AGAIN = "train again: tellvision train WORK (or bring a whole copy, if it was made elsewhere)"
 
 
 def load(source: str | Path, words: Words | None = None) -> Model:
@@ -108,23 +90,51 @@ def load(source: str | Path, words: Words | None = None) -> Model:
     if not folder.exists():
         if isinstance(source, str) and is_backbone(source):
             return FrozenPair.named(source)
-        if not _may_be_hub_id(source):
+        if not hub.may_be_id(source):
             raise InputError(f"there is no checkpoint at {source}")
-        folder = _fetch(str(source))
+        folder = hub.fetch(str(source))
     about = read_config(folder)
     if "frozen" in about:
         return _referred(about["frozen"], folder / CONFIG)
+    weights = _weights(folder, about)
     config = from_dict(about["model"])
+    stop_words = None if about["stop_words"] is None else frozenset(map(str, about["stop_words"]))
     table = None if words is None else words if isinstance(words, WordVectors) else read_words(words)
-    stop_words = None if about["stop_words"] is None else frozenset(about["stop_words"])
+    if table is not None and config.text.tokens != "words":
+        raise InputError(f"{folder} brings all it needs to read texts: load it without words=")
     text: TextTransform | None = None
     if config.text.tokens == "wordpiece":
-        if table is not None:
-            raise InputError(f"{folder} brings its own table of word pieces: load it without words=")
-        text = TextTransform(config.text, WordPieces.from_json(_read_text(folder / TOKENIZER)), stop_words)
+        pieces = WordPieces.from_json(_read_text(folder / TOKENIZER))
+        text = TextTransform(config.text, pieces, stop_words)
+    elif config.text.tokens == "learned":
+        vocabulary = Vocabulary.from_json(_read_text(folder / VOCABULARY))
+        text = TextTransform(config.text, vocabulary, stop_words)
     elif table is not None:
         text = TextTransform(config.text, table, stop_words)
-    return _assemble(folder, config, text, table)
+    sentences: SentenceEncoder | None = None
+    if config.text.tokens == "sentence":
+        sentences = SentenceEncoder.open(folder / ENCODER, config.text)
+    model = _assemble(folder, config, text, table, sentences, weights)
+    vars(model)[ABOUT] = about["extra"]  # so that its card can be written again
+    return model
+
+
+def weights_hash(folder: Path) -> str:
+    """sha256 of the weights' file in `folder` (64 hex digits), or what names the weights of a frozen pair.
+
+    The file carries the hashes of what the weights are used with, an encoder among it, so this names all of it.
+    """
+    if not (folder / WEIGHTS).exists() and (frozen := read_config(folder).get("frozen")):
+        return str(frozen["weights"])
+    return sha256(folder / WEIGHTS)
+
+
+def digest_of(model: Model) -> str:
+    """Names a model by its weights and by what it reads texts with (32 hex digits; a frozen pair's own name)."""
+    if isinstance(model, FrozenPair):
+        return model.weights
+    weights = {name: value.detach().cpu() for name, value in model.state_dict().items()}
+    return digest(to_dict(model.config), checksum(weights), model.reading)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -137,7 +147,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG
     try:
         about = json.loads(_read_text(path))
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is damaged ({error})") from None
     schema = about.get("schema") if isinstance(about, dict) else None
     if schema != SCHEMA:
@@ -146,7 +156,21 @@ def read_config(folder: Path) -> dict[str, Any]:
         )
     if not about.keys() >= {"model", "stop_words", "extra"}:
         raise InputError(f"{path} is no configuration of a checkpoint: it needs model, stop_words and extra")
+    if not isinstance(about["stop_words"], list | type(None)):
+        raise InputError(f"{path} is damaged: stop_words is a list of words")
     return about
+
+
+def check_shapes(model: TextVideoModel, weights: Mapping[str, Tensor], path: Path) -> None:
+    """InputError if `weights` are not those of `model`, by name and shape."""
+    expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in weights.items()}
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) != found.get(name):
+            raise InputError(
+                f"{path} is a checkpoint of another shape: {name} is {found.get(name, 'missing')}, "
+                f"the configuration says {expected.get(name, 'nothing of it')}"
+            )
 
 
 def _referred(frozen: object, path: Path) -> FrozenPair:
@@ -163,46 +187,68 @@ def _referred(frozen: object, path: Path) -> FrozenPair:
     return pair
 
 
-def _assemble(
-    folder: Path, config: ModelConfig, text: TextTransform | None, words: WordVectors | None
-) -> TextVideoModel:
+def _weights(folder: Path, about: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The weights as they lie in the file, seen to be whole and to belong to what lies beside them."""
     path = folder / WEIGHTS
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            marked = (file.metadata() or {}).get("model")
-        weights = safetensors.torch.load_file(path)
+            head = file.metadata() or {}
+        weights: dict[str, Tensor] = safetensors.torch.load_file(path)
     except (OSError, SafetensorError) as error:
-        again = "train again: tellvision train WORK (or bring a whole copy, if it was made elsewhere)"
         if not path.exists():
-            raise InputError(f"{path} is missing: {again}") from None
+            raise InputError(f"{path} is missing: {_AGAIN}") from None
         reason = (str(error).splitlines() or ["no reason"])[0]
-        raise InputError(f"{path} cannot be read ({reason}): delete it and {again}") from None
-    weights = {name: value.float() for name, value in weights.items()}
-    with torch.device("meta"):  # nothing is drawn at random only to be overwritten
-        model = TextVideoModel(config, text, weights.get("word_table"), words)
-    check_shapes(model, weights, path)
-    if marked != digest(to_dict(config)):
+        raise InputError(f"{path} cannot be read ({reason}): delete it and {_AGAIN}") from None
+    # Before anything is made of the configuration: one that was not written here may ask for any size.
+    try:
+        # Files of before there were several marks have that of the configuration alone.
+        marks: dict[str, Any] = dict(json.loads(head[MARKS])) if MARKS in head else head
+    except (ValueError, TypeError, RecursionError):
+        raise InputError(f"{path} is damaged: delete it and {_AGAIN}") from None
+    if marks.get("model") != digest(about["model"]):
         raise InputError(f"{path} belongs to another configuration than {folder / CONFIG}: save the model again")
-    model.load_state_dict(weights, assign=True)
-    return model.eval()
+    if marks.get("weights", found := checksum(weights)) != found:
+        raise InputError(f"{path} is damaged: delete it and {_AGAIN}")
+    if isinstance(marks.get("beside"), dict):
+        _check_beside(folder, about, marks["beside"])
+    return weights
 
 
-def check_shapes(model: TextVideoModel, weights: Mapping[str, Tensor], path: Path) -> None:
-    """InputError if `weights` are not those of `model`, by name and shape."""
-    expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    found = {name: tuple(value.shape) for name, value in weights.items()}
-    for name in sorted(expected.keys() | found.keys()):
-        if expected.get(name) != found.get(name):
+def _check_beside(folder: Path, about: Mapping[str, Any], wanted: Mapping[str, str]) -> None:
+    try:
+        found = beside(folder, about)
+    except OSError as error:
+        raise InputError(f"{error.filename} cannot be read, the checkpoint needs it ({error.strerror})") from None
+    for name in sorted(wanted.keys() | found.keys()):
+        if wanted.get(name) != found.get(name):
+            place = CONFIG if name == "stop_words" else name
             raise InputError(
-                f"{path} is a checkpoint of another shape: {name} is {found.get(name, 'missing')}, "
-                f"the configuration says {expected.get(name, 'nothing of it')}"
+                f"{folder / place} is not the one that {WEIGHTS} belongs to"
+                + (" (it is missing)" if name not in found else "")
+                + ": save the model again, or bring a whole copy"
             )
 
 
-def _halved(table: Tensor) -> Tensor:
-    """In half precision, if nothing is lost by it."""
-    half = table.half()
-    return half if torch.equal(half.float(), table) else table
+def _assemble(
+    folder: Path,
+    config: ModelConfig,
+    text: TextTransform | None,
+    words: WordVectors | None,
+    sentences: SentenceEncoder | None,
+    weights: Mapping[str, Tensor],
+) -> TextVideoModel:
+    # Copied to where memory is aligned: else the last bits of a product depend on where in the file it lay.
+    weights = {name: value.to(torch.float32, copy=True) for name, value in weights.items()}
+    try:
+        with torch.device("meta"):  # nothing is drawn at random only to be overwritten
+            model = TextVideoModel(config, text, weights.get("word_table"), words, sentences)
+    except (TypeError, RuntimeError, OverflowError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{folder / CONFIG} describes no model ({reason})") from None
+    of_encoder = {name: value for name, value in model.state_dict().items() if name.startswith(f"{ENCODER}.")}
+    check_shapes(model, of_encoder | weights, folder / WEIGHTS)
+    model.load_state_dict(weights, strict=False, assign=True)  # the encoder came with its own
+    return model.eval()
 
 
 def _read_text(path: Path) -> str:
@@ -210,28 +256,3 @@ def _read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read, a checkpoint needs it: {error}") from None
-
-
-def _may_be_hub_id(source: str | Path) -> bool:
-    """Whether `source`, which does not exist here, may be meant for the hub: a mistyped path stays here."""
-    if isinstance(source, Path) or source.startswith((".", "/", "~")):
-        return False
-    owner, _, name = source.partition("/")
-    return bool(owner and name) and "/" not in name and not Path(owner).exists()
-
-
-def _fetch(name: str) -> Path:
-    """The folder of a model on the hub, fetched."""
-    nothing = f"there is no checkpoint at {name}"
-    if importlib.util.find_spec("huggingface_hub") is None:
-        raise InputError(f"{nothing}; if it is the id of a model on the hub: pip install huggingface_hub")
-    import huggingface_hub
-    from huggingface_hub.errors import HfHubHTTPError
-
-    print(f"{name} is no folder here; asking the model hub for it", file=sys.stderr)
-    try:
-        return Path(huggingface_hub.snapshot_download(name, allow_patterns=[WEIGHTS, CONFIG, TOKENIZER]))
-    except (OSError, ValueError, HfHubHTTPError) as error:
-        raise InputError(
-            f"{nothing}, and the hub gave none: {(str(error).splitlines() or ['no reason'])[0]}"
-        ) from None

@@ -1,16 +1,19 @@
 """The two towers: texts and clips become vectors of unit length in one space (paper section 4).
 
-Text: every word's vector through Linear + ReLU, the maximum over the words, a gated unit. Clips: the
-joined row of visual features through a gated unit. Their cosine says how well they fit. Reads token
-ids, word vectors and rows of features; writes vectors.
+Text: every word's vector through Linear + ReLU, the maximum over the words (or their mean, or attention), a
+gated unit; or a sentence's vector through a gated unit. Clips: the joined row of visual features through a gated
+unit, or the steps of a clip through a small transformer first. Their cosine says how well they fit. Reads token
+ids, vectors of words or sentences, rows and steps of features; writes vectors.
 
 `forward` trains. `encode_text`, `embed_words` and `embed_clips` use what was learned: they check what
 they are given, go in blocks and keep no gradient; numpy arrays give numpy arrays, tensors give tensors
 on their device.
 """
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,27 +22,24 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tellvision.embedding.config import ModelConfig, Track
-from tellvision.embedding.text import TextTransform, offline_word_pieces, offline_word_table
+from tellvision.embedding.given import Array, counted, finite, in_blocks, like
+from tellvision.embedding.sentences import SentenceEncoder
+from tellvision.embedding.text import (
+    TextTransform,
+    offline_word_pieces,
+    offline_word_table,
+    readable,
+    vocabulary_of,
+)
+from tellvision.embedding.towers.centre import Centre
+from tellvision.embedding.towers.pooling import WordPool, distinct_of
+from tellvision.embedding.towers.steps import StepsTower, spread_evenly
+from tellvision.embedding.towers.units import GatedUnit
 from tellvision.embedding.words import WordVectors
 from tellvision.records import InputError
-
-Array = TypeVar("Array", np.ndarray, Tensor)
+from tellvision.store import digest
 
 _BLOCK = 4096  # rows that go through a tower together
-
-
-class GatedUnit(nn.Module):
-    """(W1 x + b1) * sigmoid(W2 (W1 x + b1) + b2), to unit length."""
-
-    def __init__(self, dim_in: int, dim_out: int) -> None:
-        super().__init__()
-        self.project = nn.Linear(dim_in, dim_out)
-        self.gate = nn.Linear(dim_out, dim_out)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, dim_in) to (n, dim_out)."""
-        x = self.project(x)
-        return F.normalize(x * torch.sigmoid(self.gate(x)), dim=1)
 
 
 class TextVideoModel(nn.Module):
@@ -47,9 +47,12 @@ class TextVideoModel(nn.Module):
 
     Args:
         config: sizes, tracks, how texts are read.
-        text: the text transform; None where the checkpoint refers to an outside table that was not given.
-        table: (tokens, e) the word vectors that lie in the model; they are not trained.
+        text: the text transform; None with an encoder of sentences, and where the checkpoint refers to an
+            outside table that was not given.
+        table: (tokens, e) the word vectors that lie in the model; trained with tokens `learned` alone.
         words: an outside table, in place of `table`.
+        sentences: the encoder, with tokens `sentence`; its network is a part of the model (`encoder`) if it is
+            tuned, else it stays beside the model.
     """
 
     word_table: Tensor | None
@@ -60,41 +63,84 @@ class TextVideoModel(nn.Module):
         text: TextTransform | None = None,
         table: Tensor | None = None,
         words: WordVectors | None = None,
+        sentences: SentenceEncoder | None = None,
     ) -> None:
         super().__init__()
         for width in (table.shape[1] if table is not None else None, words.dim if words is not None else None):
             if width not in (None, config.word_dim):
                 raise InputError(f"the word vectors have {width} numbers, the model reads {config.word_dim}")
+        if sentences is not None and sentences.dim != config.word_dim:
+            raise InputError(
+                f"{config.text.encoder} gives vectors of {sentences.dim} numbers, the model reads "
+                f"{config.word_dim}: set word_dim={sentences.dim}"
+            )
         self.config = config
         self.text = text
         self.words = words
-        self.register_buffer("word_table", table)
-        self.word_layer = nn.Linear(config.word_dim, config.word_layer_dim)
-        self.text_unit = GatedUnit(config.word_layer_dim, config.dim)
-        self.clip_unit = GatedUnit(config.video_dim, config.dim)
+        self.sentences = sentences
+        if config.text.tokens == "learned" and table is not None:
+            self.word_table = nn.Parameter(table)
+        else:
+            self.register_buffer("word_table", table)
+        of_sentences = config.text.tokens == "sentence"
+        self.encoder = sentences.network if sentences is not None and config.text.tune else None
+        self.word_layer = None if of_sentences else nn.Linear(config.word_dim, config.word_layer_dim)
+        pooled_dim = config.word_dim if of_sentences else config.word_layer_dim
+        self.word_pool = WordPool(
+            config.text.pool,
+            pooled_dim,
+            relu=not of_sentences,
+            empty_counts=not (config.mask_padding or of_sentences),
+        )
+        self.text_unit = GatedUnit(pooled_dim, config.dim)
+        widths = [track.dim for track in config.tracks]
+        self.clip_steps = None if config.steps is None else StepsTower(widths, config.steps)
+        self.clip_unit = GatedUnit(config.video_dim if config.steps is None else config.steps.width, config.dim)
+        self.text_centre = Centre(config.word_dim) if config.centre and self._of_frozen else None
+        self.clip_centre = Centre(config.video_dim) if config.centre else None
+        self.text_dropout, self.clip_dropout = nn.Dropout(config.dropout), nn.Dropout(config.dropout)
 
     @classmethod
-    def new(cls, config: ModelConfig, *, seed: int, words: WordVectors | None = None) -> "TextVideoModel":
+    def new(
+        cls,
+        config: ModelConfig,
+        *,
+        seed: int,
+        words: WordVectors | None = None,
+        texts: Iterable[str] | None = None,
+    ) -> "TextVideoModel":
         """A model that has learned nothing yet; the same seed gives the same weights.
 
         Args:
             config: with tokens `wordpiece` the table comes from the extra `[offline]`.
             seed: of the first weights.
             words: the table for tokens `words`.
+            texts: the training captions, whose words are those of tokens `learned`.
 
         Raises:
-            InputError: no table, or one of another width.
+            InputError: no table, captions or encoder where one is needed, or one of another width.
         """
-        if config.text.tokens == "words":
+        kind = config.text.tokens
+        text, table, sentences = None, None, None
+        if kind == "words":
             if words is None:
                 raise InputError("tokens='words' needs a table of word vectors: pass words=read_words(PATH)")
-            text, table = TextTransform(config.text, words), None
-        else:
+            text = TextTransform(config.text, words)
+        elif kind == "wordpiece":
             text = TextTransform(config.text, offline_word_pieces())
             table = torch.from_numpy(offline_word_table())
+        elif kind == "learned":
+            if texts is None:
+                raise InputError("tokens='learned' takes its words from the training captions: pass texts=")
+            text = TextTransform(config.text, vocabulary_of(texts, config.text))
+        else:
+            sentences = SentenceEncoder.open(config.text.encoder, config.text)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return cls(config, text, table, words)
+            if kind == "learned":
+                # Of length 1, like MiniLM's: of the usual length, the root of the width, they would hardly turn.
+                table = torch.randn(len(text.lookup), config.word_dim) * config.word_dim**-0.5  # type: ignore[union-attr, arg-type]
+            return cls(config, text, table, words, sentences)
 
     @property
     def features(self) -> tuple[Track, ...]:
@@ -104,44 +150,116 @@ class TextVideoModel(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the weights lie."""
-        return self.word_layer.weight.device
+        return self.text_unit.project.weight.device
 
-    def forward(self, token_ids: Tensor, clips: Tensor) -> tuple[Tensor, Tensor]:
-        """Both towers, with gradients.
+    @property
+    def input_width(self) -> int:
+        """Width w of what `prepare` gives."""
+        if self.config.text.tokens != "sentence":
+            return self.config.text.max_words
+        return self._the_sentences().width if self.config.text.tune else self.config.word_dim
 
-        Args:
-            token_ids: (n, words) integers, -1 where there is no token.
-            clips: (m, D) rows of features.
+    @property
+    def input_dtype(self) -> np.dtype[Any]:
+        """Kind of what `prepare` gives: float16 vectors of a frozen encoder, else int32 token ids."""
+        return np.dtype(np.float16 if self._of_frozen else np.int32)
+
+    @property
+    def reading(self) -> str:
+        """Names all that decides what `prepare` gives: how texts are cut, the words or the encoder."""
+        by = self.sentences.weights if self.sentences else self.text.content if self.text else ""
+        return digest(asdict(self.config.text), by)
+
+    @property
+    def _of_frozen(self) -> bool:
+        return self.config.text.tokens == "sentence" and not self.config.text.tune
+
+    def prepare(self, texts: Sequence[str]) -> NDArray[Any]:
+        """What the text tower reads of texts; `text.readable` says which of them can be read.
 
         Returns:
-            (n, d) and (m, d) of unit length; their product is the matrix of similarities.
-        """
-        return self.embed_tokens(token_ids), self.clip_unit(clips)
+            (n, input_width): int32 token ids, -1 behind the last one; or, of a frozen encoder, float16
+            vectors. A text that cannot be read is a row of -1, or of zeros.
 
-    def embed_tokens(self, token_ids: Tensor) -> Tensor:
-        """The text tower on token ids, (n, words) to (n, d), with gradients.
-
-        The word layer runs once per distinct token of the batch, not once per place: narration repeats
-        itself. A row of -1 alone is for the caller to avoid.
+        Raises:
+            InputError: no table of words, no encoder.
         """
-        distinct, places = torch.unique(token_ids, return_inverse=True)
-        known = (distinct >= 0)[:, None]
-        # The empty place is a word of zeros, as in the released code ...
-        rows = self._word_rows(distinct.clamp(min=0)).to(self.device) * known
-        hidden = F.relu(self.word_layer(rows))
-        if self.config.mask_padding:
-            # ... or left out: nothing is below zero after ReLU, so zeros never win a maximum.
-            hidden = hidden * known
-        # The maximum over each text's words without laying them out as (n, words, d).
-        pooled = F.embedding_bag(places, hidden, mode="max")
-        return self.text_unit(pooled)
+        if self.config.text.tokens == "sentence":
+            sentences = self._the_sentences()
+            return sentences.token_ids(texts) if self.config.text.tune else sentences.encode(texts, self.device)
+        if self.text is None:
+            raise InputError(self._no_words())
+        return self.text.token_ids(texts)
+
+    def forward(
+        self, inputs: Tensor, clips: Tensor, steps: Tensor | None = None, distinct: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Both towers, with gradients: `embed_inputs` and `embed_rows`.
+
+        Returns:
+            (n, d) and (m, d) float32 of unit length; their product is the matrix of similarities.
+        """
+        return self.embed_inputs(inputs, distinct), self.embed_rows(clips, steps)
+
+    def embed_inputs(self, inputs: Tensor, distinct: Tensor | None = None) -> Tensor:
+        """The text tower on what `prepare` gives, (n, w) to (n, d), with gradients.
+
+        A row that cannot be read is for the caller to avoid.
+
+        Args:
+            inputs: (n, w) token ids, -1 where there is none; or vectors of sentences.
+            distinct: (u,) integers, the token ids of the batch without -1, each once: then `inputs` are
+                their places, 0 to u - 1, and u where there is no token. None: found here.
+        """
+        if self._of_frozen:
+            inputs = inputs if self.text_centre is None else self.text_centre(inputs)
+            return self.text_unit(self.text_dropout(self._at_compute_type(inputs)))
+        if self.config.text.tokens == "sentence":
+            rows, places = self._the_sentences().states(inputs)
+            return self.text_unit(self.text_dropout(F.normalize(self.word_pool(rows, places).float(), dim=1)))
+        if distinct is None:
+            distinct, inputs = distinct_of(inputs)
+        # The word layer runs once per distinct token of the batch, not once per place: narration repeats itself.
+        return self._of_words(self._word_rows(distinct), inputs)
+
+    def embed_rows(self, clips: Tensor, steps: Tensor | None = None) -> Tensor:
+        """The clip tower, to (m, d), with gradients.
+
+        Args:
+            clips: (m, D) rows of features; with a transformer over steps also (m, L, D) joined steps.
+            steps: (m,) integers, how many of the L steps count, from the first; None: all do.
+        """
+        clips = clips if self.clip_centre is None else self.clip_centre(clips)
+        clips = self.clip_dropout(self._at_compute_type(clips))
+        return self.clip_unit(clips if self.clip_steps is None else self.clip_steps(clips, steps))
+
+    def _of_words(self, rows: Tensor, places: Tensor) -> Tensor:
+        """(u + 1, e) word vectors, the last one zeros, and (n, w) places, u where there is no word, to (n, d)."""
+        assert self.word_layer is not None
+        return self.text_unit(self.word_pool(self.word_layer(rows), places))
 
     def _word_rows(self, token_ids: Tensor) -> Tensor:
+        """(u,) token ids to (u + 1, e), the last one that of an empty place: zeros, as in the released code."""
         if self.word_table is not None:
-            return self.word_table[token_ids]
-        if self.words is None:
+            rows = F.embedding(token_ids, self.word_table)
+        elif self.words is not None:
+            rows = torch.from_numpy(self.words.rows[token_ids.cpu().numpy()]).to(self.device)
+        else:
             raise InputError(self._no_words())
-        return torch.from_numpy(self.words.rows[token_ids.cpu().numpy()])
+        return F.pad(rows, (0, 0, 0, 1))
+
+    def _at_compute_type(self, numbers: Tensor) -> Tensor:
+        # Straight from half precision to what the matrix product takes, without a float32 copy between.
+        kind = self.device.type
+        mixed = torch.is_autocast_enabled(kind)
+        return numbers.to(torch.get_autocast_dtype(kind) if mixed else self.text_unit.project.weight.dtype)
+
+    def _the_sentences(self) -> SentenceEncoder:
+        if self.sentences is None:
+            raise InputError(
+                f"the text encoder {self.config.text.encoder} is not loaded: load the whole checkpoint"
+            )
+        return self.sentences
 
     def _no_words(self) -> str:
         return (
@@ -166,14 +284,29 @@ class TextVideoModel(nn.Module):
         """
         if isinstance(texts, str):
             raise InputError(f"encode_text takes a list of texts: pass [{texts!r}]")
-        if self.text is None:
-            raise InputError(self._no_words())
-        ids = self.text.token_ids(list(texts))
-        unknown = np.flatnonzero((ids < 0).all(axis=1))
+        inputs = self.prepare(list(texts))
+        unknown = np.flatnonzero(~readable(inputs))
         if len(unknown):
             place = int(unknown[0])
             raise InputError(f"text {place} has no word that the model knows: {texts[place]!r}")
-        return self._in_blocks(self.embed_tokens, _BLOCK, ids).cpu().numpy()
+        return self.encode_inputs(inputs)
+
+    @torch.no_grad()
+    def encode_inputs(self, inputs: NDArray[Any]) -> NDArray[np.float32]:
+        """(n, d) vectors of texts that `prepare` made ready, each of which can be read."""
+        return self._in_blocks(self.embed_inputs, _BLOCK, inputs).cpu().numpy()
+
+    def save_pretrained(self, folder: str | Path, about: Mapping[str, Any] | None = None) -> None:
+        """Write the checkpoint and a model card to `folder`, see `hub.save_pretrained`."""
+        from tellvision.embedding import hub
+
+        hub.save_pretrained(self, folder, about)
+
+    def push_to_hub(self, repo_id: str, **options: Any) -> str:
+        """Put the checkpoint and a model card on the hub, see `hub.push_to_hub`; its address."""
+        from tellvision.embedding import hub
+
+        return hub.push_to_hub(self, repo_id, **options)
 
     @torch.no_grad()
     def embed_words(self, vectors: Array, mask: Array | None = None) -> Array:
@@ -188,20 +321,26 @@ class TextVideoModel(nn.Module):
             (n, d) float32 of unit length.
 
         Raises:
-            ValueError: another width or shape, a row without a word that counts, NaN (names the row).
+            ValueError: another width or shape, a row without a word that counts, NaN (names the row), or a
+                model that reads sentences.
         """
+        if self.word_layer is None:
+            raise InputError("this model reads whole sentences, not words: use encode_text")
         if vectors.ndim != 3 or vectors.shape[2] != self.config.word_dim:
             raise InputError(
                 f"word vectors have the shape (n, words, {self.config.word_dim}), got {tuple(vectors.shape)}"
             )
 
         def pool(words: Tensor, counts: Tensor) -> Tensor:
-            hidden = F.relu(self.word_layer(words.float()))
-            return self.text_unit(hidden.masked_fill(~counts[:, :, None], 0.0).amax(dim=1))
+            places = torch.arange(counts.numel(), device=counts.device).view_as(counts)
+            # What does not count may hold anything: it is left out before the maximum sees it.
+            kept = words.float().masked_fill(~counts[:, :, None], 0.0)
+            rows = F.pad(kept.flatten(0, 1), (0, 0, 0, 1))
+            return self._of_words(rows, places.masked_fill(~counts, counts.numel()))
 
-        counts = _mask(mask, vectors.shape[:2], "text", "word")
+        counts = counted(mask, vectors.shape[:2], "text", "word")
         result = self._in_blocks(pool, _BLOCK // max(1, vectors.shape[1]), vectors, counts)
-        return _like(vectors, _finite(result, "text"))
+        return like(vectors, finite(result, "text"))
 
     @torch.no_grad()
     def embed_clips(self, features: Array, mask: Array | None = None) -> Array:
@@ -209,7 +348,9 @@ class TextVideoModel(nn.Module):
 
         Args:
             features: (n, D) rows as they are (per track the maximum over the clip's steps, of unit length;
-                joined in the order of `features`), or (n, steps, D), which is pooled so first.
+                joined in the order of `features`), or (n, steps, D), which is pooled so first, unless the
+                model reads steps: then those that count are read in their order, spread evenly if they are
+                more than it looks at, and a row is a clip of one step.
             mask: (n, steps) bool, True where a step counts; None: all do.
 
         Returns:
@@ -228,50 +369,26 @@ class TextVideoModel(nn.Module):
         if features.ndim == 2:
             if mask is not None:
                 raise InputError("a mask says which steps count: it goes with (n, steps, D), not with (n, D)")
-            result = self._in_blocks(lambda rows: self.clip_unit(rows.float()), _BLOCK, features)
-            return _like(features, _finite(result, "clip"))
+            result = self._in_blocks(lambda rows: self.embed_rows(rows.float()), _BLOCK, features)
+            return like(features, finite(result, "clip"))
 
         def pool(steps: Tensor, counts: Tensor) -> Tensor:
+            if self.config.steps is not None:
+                return self.embed_rows(*spread_evenly(steps.float(), counts, self.config.steps.max_steps))
             rows = steps.float().masked_fill(~counts[:, :, None], -torch.inf).amax(dim=1)
             tracks = [F.normalize(track, dim=1) for track in rows.split(widths, dim=1)]
-            return self.clip_unit(torch.cat(tracks, dim=1))
+            return self.embed_rows(torch.cat(tracks, dim=1))
 
-        counts = _mask(mask, features.shape[:2], "clip", "step")
+        counts = counted(mask, features.shape[:2], "clip", "step")
         result = self._in_blocks(pool, _BLOCK // max(1, features.shape[1]), features, counts)
-        return _like(features, _finite(result, "clip"))
+        return like(features, finite(result, "clip"))
 
     def _in_blocks(self, tower: Callable[..., Tensor], size: int, *inputs: np.ndarray | Tensor) -> Tensor:
-        """The tower on `size` rows of all inputs at a time, on the model's device."""
-        size = max(1, size)
-        parts = [
-            tower(*(_tensor(each[start : start + size]).to(self.device) for each in inputs))
-            for start in range(0, len(inputs[0]), size)
-        ]
+        """The tower on `size` rows of all inputs at a time, on the model's device, nothing left out at random."""
+        training = self.training
+        self.eval()
+        try:
+            parts = list(in_blocks(tower, max(1, size), self.device, *inputs))
+        finally:
+            self.train(training)
         return torch.cat(parts) if parts else torch.zeros(0, self.config.dim)
-
-
-def _tensor(array: np.ndarray | Tensor) -> Tensor:
-    # The copy is small, and a tensor over a read-only map would be an open door.
-    return array if isinstance(array, Tensor) else torch.from_numpy(np.array(array))
-
-
-def _like(given: Array, result: Tensor) -> Array:
-    return result.to(given.device) if isinstance(given, Tensor) else result.cpu().numpy()
-
-
-def _mask(mask: np.ndarray | Tensor | None, shape: Sequence[int], row: str, place: str) -> Tensor:
-    """The mask as a tensor of bool, every row of it with at least one True."""
-    counts = torch.ones(*shape, dtype=torch.bool) if mask is None else _tensor(mask).bool()
-    if tuple(counts.shape) != tuple(shape):
-        raise InputError(f"the mask has the shape {tuple(shape)}, got {tuple(counts.shape)}")
-    empty = torch.nonzero(~counts.any(dim=1))
-    if len(empty):
-        raise InputError(f"{row} {int(empty[0])} has no {place} that counts")
-    return counts
-
-
-def _finite(result: Tensor, row: str) -> Tensor:
-    bad = torch.nonzero(~torch.isfinite(result).all(dim=1))
-    if len(bad):
-        raise InputError(f"{row} {int(bad[0])} holds NaN, infinity or numbers too large for float32")
-    return result

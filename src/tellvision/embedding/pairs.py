@@ -1,24 +1,27 @@
-"""Clips and tracks -> pairs: one pooled row per clip beside what is said; from pairs, training batches.
+"""Clips and tracks -> pairs: one pooled row per clip beside what is said (paper, section 3).
 
     pairs/NAME/   shard-*.bin, index.jsonl (one row per clip, a video's rows together), table.parquet
                   (clip_id, video_id, start, end, text: row by row the same clips)
 
-A batch is B videos x K pairs drawn with replacement (paper, section 4.2), so that every pair meets
-negatives from its own video.
+Training batches are drawn from them by the room `batches`. A clip's number is its row in the table.
 """
 
 import hashlib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from tellvision.records import Skip
+from tellvision.records import InputError, Skip
 from tellvision.runners import Result
-from tellvision.store import ArrayReader, ArrayWriter, TableWriter, digest, read_table, runs_of
+from tellvision.store import TABLE, ArrayReader, ArrayWriter, TableWriter, batches, runs_of
 from tellvision.vision.features import pool_clips
 
 PAIRS = pa.schema(
@@ -102,113 +105,117 @@ class PairWriter:
 
 
 class Pairs:
-    """A pairs folder, open for reading.
+    """A pairs folder, open for reading; of its clips only numbers are held, however many there are.
 
     Attributes:
-        table: the clips (columns of `PAIRS`), a video's rows together.
         videos: the video ids in the order of the table.
-        offsets: (videos + 1,) the first clip of each video in the table.
+        offsets: (videos + 1,) int64, the number of each video's first clip.
         dim: width of a clip's row.
+
+    Raises:
+        InputError: it is not finished, or table and rows do not belong together.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.table = read_table(folder)
-        self._arrays = ArrayReader(folder)
+        self._folder, self._arrays = folder, ArrayReader(folder)
         self.dim = self._arrays.dim
-        self.videos, self.offsets = runs_of(self.table)
+        self.videos, self.offsets = _runs(folder)
+        for video, count in zip(self.videos, np.diff(self.offsets).tolist(), strict=True):
+            if video not in self._arrays or self._arrays.entries[video].rows != count:
+                raise InputError(
+                    f"{folder} is damaged, the rows of {video} are not its clips': delete it and run again"
+                )
 
     def __len__(self) -> int:
-        return self.table.num_rows
+        return int(self.offsets[-1])
 
-    @property
+    @cached_property
     def content(self) -> str:
-        """Names the clips and the numbers of their rows."""
-        checksums = [self._arrays.entries[video].checksum for video in self.videos]
-        return digest(self.table["clip_id"].to_pylist(), checksums)
+        """Names the clips, what is said in them, and the numbers of their rows."""
+        known = hashlib.sha256()
+        columns = {name: hashlib.sha256() for name in PAIRS.names}
+        for batch in batches(self._folder, list(columns)):
+            for name, column in columns.items():  # a hash each: where a piece of the table ends does not matter
+                column.update(_bytes(batch[name].combine_chunks()))
+        for column in columns.values():
+            known.update(column.digest())
+        for video in self.videos:
+            known.update(b"%d" % self._arrays.entries[video].checksum)
+        return known.hexdigest()[:32]
+
+    def texts(self, size: int, start: int = 0) -> Iterator[list[str]]:
+        """What is said in the clips from number `start` on, `size` of them at a time, the last time fewer."""
+        said = chain.from_iterable(batch["text"].to_pylist() for batch in self._from(start, ["text"]))
+        while block := list(islice(said, size)):
+            yield block
+
+    def times(self) -> tuple[np.ndarray, np.ndarray]:
+        """(clips,) float64 start and end of every clip, in seconds."""
+        start, end = np.empty(len(self)), np.empty(len(self))
+        place = 0
+        for batch in batches(self._folder, ["start", "end"]):
+            there = slice(place, place + len(batch))
+            start[there], end[there] = batch["start"].to_numpy(), batch["end"].to_numpy()
+            place += len(batch)
+        return start, end
 
     def rows(self, video: str) -> np.ndarray:
         """(clips, dim) float16 of one video, a view into the shard."""
         return self._arrays[video]
 
+    def rows_at(self, places: Collection[int]) -> list[np.ndarray]:
+        """`rows` of the videos at some places of `videos`."""
+        return self._arrays.rows(self.videos[place] for place in places)
+
     def select(self, videos: Collection[str]) -> tuple[pa.Table, np.ndarray]:
         """Clips and rows (n, dim) float16 of some videos, in the order of the table."""
         wanted = set(videos)
         places = [i for i, v in enumerate(self.videos) if v in wanted]
-        clips = [np.arange(self.offsets[i], self.offsets[i + 1]) for i in places]
-        table = self.table.take(np.concatenate(clips) if clips else np.empty(0, np.int64))
+        numbers = [np.arange(self.offsets[i], self.offsets[i + 1]) for i in places]
+        table = self._take(np.concatenate(numbers) if numbers else np.empty(0, np.int64), PAIRS.names)
         return table, self._arrays.gather(self.videos[i] for i in places)
 
+    def clip_ids(self, numbers: np.ndarray) -> list[str]:
+        """The ids of the clips with these numbers, in this order; a number may stand there twice."""
+        wanted, places = np.unique(np.asarray(numbers, np.int64), return_inverse=True)
+        found = self._take(wanted, ["clip_id"])["clip_id"]
+        return found.take(pa.array(places)).to_pylist()
 
-@dataclass(frozen=True)
-class Batch:
-    """Pairs that are told apart from each other.
+    def _from(self, start: int, columns: list[str]) -> Iterator[pa.Table]:
+        """The table piece by piece from clip `start` on."""
+        for batch in batches(self._folder, columns):
+            yield batch.slice(min(start, len(batch)))
+            start = max(0, start - len(batch))
 
-    Attributes:
-        tokens: (n, words) int32 token ids, as `TextTransform` gives them.
-        clips: (n, D) float32.
-        video: (n,) int64, equal where two pairs come from the same video.
-    """
+    def _take(self, numbers: np.ndarray, columns: list[str]) -> pa.Table:
+        """The clips with these numbers (rising); only the parts of the file that hold some are read."""
+        parts = [PAIRS.empty_table().select(columns)]
+        with pq.ParquetFile(self._folder / TABLE, pre_buffer=False) as file:
+            sizes = [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)]
+            ends = np.cumsum(sizes, dtype=np.int64)
+            for part, members in enumerate(np.split(numbers, np.searchsorted(numbers, ends[:-1]))):
+                if len(members):
+                    parts.append(file.read_row_group(part, columns).take(members - (ends[part] - sizes[part])))
+        return pa.concat_tables(parts)
 
-    tokens: np.ndarray
-    clips: np.ndarray
-    video: np.ndarray
+
+def _runs(folder: Path) -> tuple[list[str], np.ndarray]:
+    """The videos of a table and the number at which each begins, read piece by piece (see `runs_of`)."""
+    videos: list[str] = []
+    starts: list[np.ndarray] = []
+    total = 0
+    for batch in batches(folder, ["video_id"]):
+        names, offsets = runs_of(batch)
+        again = int(bool(videos) and names[:1] == videos[-1:])  # the piece goes on with the last video
+        videos += names[again:]
+        starts.append(total + offsets[again:-1])
+        total += len(batch)
+    return videos, np.concatenate([*starts, [total]]).astype(np.int64)
 
 
-class Batches:
-    """Draws the batches of an epoch, the same ones for the same seed and epoch.
-
-    Args:
-        pairs: where the rows come from.
-        tokens: (clips, words) int32 of the whole table.
-        usable: (clips,) bool, False for clips that are not drawn (no known word is said).
-        videos: ids to draw from.
-        videos_per_batch: B.
-        pairs_per_video: K, drawn with replacement.
-        seed: of the drawing.
-    """
-
-    def __init__(
-        self,
-        pairs: Pairs,
-        tokens: np.ndarray,
-        usable: np.ndarray,
-        videos: Collection[str],
-        *,
-        videos_per_batch: int,
-        pairs_per_video: int,
-        seed: int,
-    ) -> None:
-        self._pairs, self._tokens = pairs, tokens
-        self._videos_per_batch, self._pairs_per_video, self._seed = videos_per_batch, pairs_per_video, seed
-        # By name: the place in the table depends on whether a video was there from the beginning.
-        wanted = set(videos)
-        places = [i for _, i in sorted((v, i) for i, v in enumerate(pairs.videos) if v in wanted)]
-        choices = [(i, np.flatnonzero(usable[pairs.offsets[i] : pairs.offsets[i + 1]])) for i in places]
-        self._choices = [(i, clips) for i, clips in choices if len(clips)]
-
-    def __len__(self) -> int:
-        """Batches of an epoch."""
-        return -(-len(self._choices) // self._videos_per_batch)
-
-    @property
-    def num_videos(self) -> int:
-        """Videos with something to draw."""
-        return len(self._choices)
-
-    def epoch(self, number: int) -> Iterator[Batch]:
-        """Every video once, in a new order, K of its pairs each."""
-        rng = np.random.default_rng((self._seed, number))
-        order = rng.permutation(len(self._choices))
-        for start in range(0, len(order), self._videos_per_batch):
-            yield self._draw(order[start : start + self._videos_per_batch], rng)
-
-    def _draw(self, chosen: np.ndarray, rng: np.random.Generator) -> Batch:
-        k, pairs = self._pairs_per_video, self._pairs
-        rows = np.empty((len(chosen) * k, pairs.dim), np.float16)
-        clips = np.empty(len(chosen) * k, np.int64)
-        for n, choice in enumerate(chosen):
-            video, usable = self._choices[choice]
-            drawn = usable[rng.integers(len(usable), size=k)]
-            rows[n * k : (n + 1) * k] = pairs.rows(pairs.videos[video])[drawn]
-            clips[n * k : (n + 1) * k] = pairs.offsets[video] + drawn
-        return Batch(self._tokens[clips], rows.astype(np.float32), np.repeat(np.arange(len(chosen)), k))
+def _bytes(column: pa.Array) -> bytes:
+    """All of a column, texts with a mark behind each."""
+    if not pa.types.is_string(column.type):
+        return column.to_numpy().tobytes()
+    whole = pa.ListArray.from_arrays(pa.array([0, len(column)], pa.int32()), column)
+    return pc.binary_join(whole, "\0")[0].as_py().encode() + b"\0" if len(column) else b""

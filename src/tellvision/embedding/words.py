@@ -1,13 +1,14 @@
-"""Tables of word vectors that users bring: word2vec's .bin, GloVe's text, or a dictionary.
+"""Tables of word vectors that users bring: word2vec's .bin, GloVe's text, or a dictionary; and bare words.
 
 A file in word2vec's binary layout is mapped, not read: GoogleNews has 3.6 GB, a question needs
 a few rows. The layout is a line `count dim`, then per word its name, a space and `dim` float32,
 with or without a line break behind.
 """
 
+import json
 import mmap
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tellvision.records import InputError
+from tellvision.store import digest
 
 
 class Rows(Protocol):
@@ -45,11 +47,55 @@ class WordVectors:
         """Width e of a vector."""
         return self.rows.shape[1]
 
+    @property
+    def content(self) -> str:
+        """Names the words in their order; the numbers of their vectors lie in a file that is not read whole."""
+        return digest(self.dim, list(self.index))
+
     def token_ids(self, words: list[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """The row of every known word, and how many rows each word has: 0 or 1."""
-        found = np.fromiter((self.index.get(word, -1) for word in words), np.int32, count=len(words))
-        known = found >= 0
-        return found[known], known.astype(np.int64)
+        return _found(self.index, words)
+
+
+class Vocabulary:
+    """Words without vectors, for a table that is learned with the model.
+
+    Args:
+        words: all different; a word's place is its row.
+    """
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self.words = tuple(words)
+        self._index = {word: number for number, word in enumerate(self.words)}
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    @property
+    def content(self) -> str:
+        """Names the words in their order."""
+        return digest(list(self.words))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Vocabulary":
+        """What `to_json` wrote; InputError if it is something else."""
+        try:
+            words = json.loads(text)
+        except ValueError as error:
+            raise InputError(f"this is no list of words: {error}") from None
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise InputError("this is no list of words: a JSON array of strings was expected")
+        if not words or len(set(words)) < len(words):
+            raise InputError("this is no list of words: it is empty, or holds a word twice")
+        return cls(words)
+
+    def to_json(self) -> str:
+        """The words as a JSON array, in their order."""
+        return json.dumps(self.words, ensure_ascii=False, indent=0)
+
+    def token_ids(self, words: list[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """The place of every known word, and how many each word has: 0 or 1."""
+        return _found(self._index, words)
 
 
 def read_words(source: str | Path | Mapping[str, ArrayLike]) -> WordVectors:
@@ -70,6 +116,12 @@ def read_words(source: str | Path | Mapping[str, ArrayLike]) -> WordVectors:
     if path.suffix in (".gz", ".zip"):
         raise InputError(f"{path} is packed: unpack it first, rows of it are read in place")
     return _from_binary(path) if path.suffix == ".bin" else _from_text(path)
+
+
+def _found(index: Mapping[str, int], words: list[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    found = np.fromiter((index.get(word, -1) for word in words), np.int32, count=len(words))
+    known = found >= 0
+    return found[known], known.astype(np.int64)
 
 
 def _from_mapping(words: Mapping[str, ArrayLike]) -> WordVectors:

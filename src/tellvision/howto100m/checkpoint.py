@@ -83,10 +83,22 @@ def load_checkpoint(
 def to_state_dict(model: TextVideoModel) -> dict[str, Tensor]:
     """The weights under the released names, with the batch norms that the authors' code asks for.
 
+    How texts are cut into words is not among the weights: the authors' code keeps the case and reads 20 words.
+
     Raises:
-        InputError: a model that masks the empty places: the authors' code would not.
+        InputError: a model that does what the authors' code does not: leaves the empty places out of the
+            maximum, pools in another way, reads sentences or steps.
     """
-    if model.config.mask_padding:
+    config = model.config
+    if config.text.tokens == "sentence":
+        raise InputError("this model reads sentences through an encoder, the released code cannot")
+    if config.steps is not None:
+        raise InputError("this model reads the steps of a clip, the released code cannot")
+    if config.text.pool != "max":
+        raise InputError(f"this model pools its words by {config.text.pool}, the released code by the maximum")
+    if config.centre:
+        raise InputError("this model takes out of a row what all clips share, the released code cannot")
+    if config.mask_padding:
         raise InputError("this model leaves empty places out of the maximum, the released code cannot")
     ours = model.state_dict()
     weights = {theirs: ours[name].detach().cpu().clone() for theirs, name in _NAMES.items()}

@@ -36,8 +36,18 @@ LONGEST_NAME = 240
 """Bytes of a file's name or a folder's; file systems take 255, and a file has endings."""
 
 _MAGIC = (b"\x93NUMPY\x01\x00", b"\x93NUMPY\x02\x00", b"\x93NUMPY\x03\x00")
-_PAIR = rb"'(?:descr|fortran_order|shape)'\s*:\s*(?:'[<>=|]?\w+'|True|False|\([\d,\s]*\))"
-_HEADER = re.compile(rb"\{\s*" + _PAIR + rb"(?:\s*,\s*" + _PAIR + rb"){2}\s*,?\s*\}\s*")
+_SPACE = rb"[ \t\n\r\f]*"  # as Python parts its tokens: no vertical tab
+_PAIR = (
+    rb"'(?:descr|fortran_order|shape)'"
+    + _SPACE
+    + rb":"
+    + _SPACE
+    + rb"(?:'[<>=|]?\w+'|True|False|\([\d, \t\n\r\f]*\))"
+)
+_NEXT = _SPACE + rb"," + _SPACE
+_HEADER = re.compile(
+    rb"\{" + _SPACE + _PAIR + rb"(?:" + _NEXT + _PAIR + rb"){2}(?:" + _NEXT + rb")?" + _SPACE + rb"\}" + _SPACE
+)
 _DTYPES = ("f2", "f4", "f8")
 _ROWS_AT_ONCE = 1024
 _Key = TypeVar("_Key")

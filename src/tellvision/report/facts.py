@@ -107,7 +107,7 @@ def gather(
     work: Path, name: str, manifests: Mapping[str, Mapping[str, Any]], skipped: Mapping[str, tuple[str, str]]
 ) -> Facts:
     """Read what the report says; arguments as for `tellvision.report.write`."""
-    from tellvision.embedding.train import read_held_out  # brings PyTorch, which a current report does without
+    from tellvision.embedding.held_out import read_held_out  # brings PyTorch, which a current report does without
 
     index = Index.open(work / "index" / name)
     run_folder = work / "runs" / name
@@ -149,7 +149,8 @@ def _run(folder: Path, counts: Mapping[str, Any]) -> Run:
     losses = []
     if counts["learned"]:
         try:
-            losses = [float(json.loads(line)["loss"]) for line in path.read_text(encoding="utf-8").splitlines()]
+            lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+            losses = [float(line["loss"]) for line in lines if "epoch" in line]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path} cannot be read ({error}): delete {folder} and run again") from None
     return Run(

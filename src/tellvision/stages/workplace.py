@@ -29,7 +29,7 @@ class Workplace:
 
     Attributes:
         work: the work folder.
-        ledger: its ledger, open.
+        ledger: its ledger, open; None for one that only looks at what is finished.
         name: of the artefacts in each stage's folder.
         workers: processes for what is heavy; 0 works in this one.
         max_skipped: share of its items that a stage may skip.
@@ -37,7 +37,7 @@ class Workplace:
     """
 
     work: Path
-    ledger: Ledger
+    ledger: Any
     name: str = "main"
     workers: int = 0
     max_skipped: float = 0.9

@@ -1,0 +1,1 @@
+"""What the training loop keeps: its learning rate, averaged weights, state on disk, journal."""

@@ -1,0 +1,1 @@
+"""The parts that the two towers are made of."""

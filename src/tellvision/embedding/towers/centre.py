@@ -1,0 +1,39 @@
+"""What all rows share is taken out of them before a tower reads them: it tells no clip from another."""
+
+import torch
+from torch import Tensor, nn
+
+
+class Centre(nn.Module):
+    """Rows less their mean, scaled so that their numbers have a variance of 1 on average.
+
+    One factor for all numbers: the directions in which rows differ much stay those that count most. Nothing
+    here is learned; `settle` measures it once on training rows, and it lies in the checkpoint.
+
+    Args:
+        dim: width of a row.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("scale", torch.zeros(()))  # 0: not measured yet
+
+    def settle(self, rows: Tensor) -> None:
+        """Measure mean and scale on (n, dim) rows; equal rows are centred and not scaled."""
+        rows = rows.double()
+        self.mean.copy_(rows.mean(dim=0))
+        deviation = (rows - rows.mean(dim=0)).square().mean().sqrt()
+        self.scale.fill_(1 / deviation.item() if deviation > 0 else 1.0)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether `settle` was called."""
+        return bool(self.scale > 0)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """(..., dim) to the same, float32."""
+        return (rows.float() - self.mean) * self.scale
