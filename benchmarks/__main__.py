@@ -20,7 +20,7 @@ BENCHMARKS = {
     "store": "clips read from the store, against a .npy file per video",
     "step": "a training step, against the matrix product, the memory and a plain step",
 }
-QUICK = ("extraction", "loading", "step", "store")  # together under three minutes on two cores
+QUICK = ("extraction", "loading", "step", "store")  # together some minutes on two cores
 
 
 def main() -> None:

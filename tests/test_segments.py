@@ -82,9 +82,9 @@ def test_among_all_of_them_the_best_right_one_counts(measured):
 
 
 def test_all_protocols_have_the_same_keys(measured):
-    found = measured({"a": HAND["a"]}, said=[("lift", "pull"), ("press", "press")])
+    found = measured({"a": HAND["a"]}, said=[("lift", "pull"), ("press", "press"), ("lift", " ")])
     assert list(found) == ["names", "instructions", "within"]
-    assert found["instructions"]["questions"] == 1  # the line that says the name is none
+    assert found["instructions"]["questions"] == 1  # the line that says the name is none, nor is an empty one
     assert len({tuple(result) for result in found.values()}) == 1
     assert len({tuple(result["metrics"]) for result in found.values()}) == 1
     assert {tuple(result[key]) for result in found.values() for key in ("chance", "shuffled")} == {

@@ -142,7 +142,9 @@ def _names(candidates: Sequence[Segment]) -> list[Question]:
 
 
 def _instructions(candidates: Sequence[Segment]) -> list[Question]:
-    return list(dict.fromkeys(Question(said, one.key) for one in candidates for said in one.instructions))
+    return list(
+        dict.fromkeys(Question(said, one.key) for one in candidates for said in one.instructions if said.strip())
+    )
 
 
 def _within(candidates: Sequence[Segment]) -> list[Question]:
