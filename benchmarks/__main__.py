@@ -20,12 +20,16 @@ BENCHMARKS = {
     "store": "clips read from the store, against a .npy file per video",
     "step": "a training step, against the matrix product, the memory and a plain step",
 }
+OWN = {"workouts": "which way to learn finds most, on narrated workouts (options of its own: --help)"}
 QUICK = ("extraction", "loading", "step", "store")  # together some minutes on two cores
 
 
 def main() -> None:
     """Run the benchmarks named on the command line."""
-    listed = "\n".join(f"  {name:<12}{what}" for name, what in BENCHMARKS.items())
+    if sys.argv[1:2] and sys.argv[1] in OWN:
+        importlib.import_module(f"benchmarks.{sys.argv[1]}").main(sys.argv[2:])
+        return
+    listed = "\n".join(f"  {name:<12}{what}" for name, what in (BENCHMARKS | OWN).items())
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=f"Ratios measured in one run. Without a NAME the quick ones: {', '.join(QUICK)}.\n\n{listed}",

@@ -23,6 +23,7 @@ from typing import Any
 from benchmarks import workout_films
 from benchmarks.figures import Figure, Report, json_lines
 from tellvision import recipes
+from tellvision.corpus.clips import ClipConfig
 from tellvision.embedding.config import StepsConfig, TextConfig
 from tellvision.evaluation import segments
 from tellvision.progress import Progress
@@ -59,8 +60,7 @@ RECIPES: dict[str, Recipe] = {
     "quarter-steps": _train(
         replace(LAPTOP, clip_tower="steps", steps=StepsConfig(width=256, max_steps=8)), pairs_per_video=16
     ),
-    "laptop-windows": replace(LAPTOP, clips=MODERN.clips),
-    "modern-lines": replace(MODERN, clips=LAPTOP.clips),
+    "windows": replace(LAPTOP, clips=ClipConfig(by="windows", window=10.0, stride=4.0)),
     "modern": MODERN,
 }
 SLOW: dict[str, Recipe] = {"paper": replace(recipes.paper(), features=BOTH)}  # when it is asked for by its name

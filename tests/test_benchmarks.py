@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import benchmarks.__main__ as benchmark_command
 import numpy as np
 import pytest
 import torch
@@ -112,3 +113,11 @@ def test_texts_are_the_same_for_the_same_seed():
     lines = corpus.texts(words, 20, seed=1)
     assert lines == corpus.texts(words, 20, seed=1) != corpus.texts(words, 20, seed=2)
     assert all(4 <= len(line.split()) <= 16 and set(line.split()) <= set(words) for line in lines)
+
+
+def test_a_benchmark_with_options_of_its_own_is_reached(monkeypatch):
+    given = []
+    monkeypatch.setattr("benchmarks.workouts.main", given.append)
+    monkeypatch.setattr("sys.argv", ["benchmarks", "workouts", "--data", "there"])
+    benchmark_command.main()
+    assert given == [["--data", "there"]]

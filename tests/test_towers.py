@@ -8,11 +8,14 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from tellvision.embedding.config import StepsConfig
+from tellvision.embedding.towers import centre as centre_module
 from tellvision.embedding.towers import maximum, units
+from tellvision.embedding.towers.centre import Centre
 from tellvision.embedding.towers.maximum import relu_and_max
 from tellvision.embedding.towers.pooling import WordPool, distinct_of
 from tellvision.embedding.towers.steps import StepsTower, spread_evenly
 from tellvision.embedding.towers.units import gated
+from tellvision.records import InputError
 
 HALF = torch.bfloat16
 
@@ -254,3 +257,25 @@ def test_spread_evenly_equals_numpy(counts, most):
     assert number.tolist() == [len(kept)]
     assert found.shape[1] == min(len(counts), most)
     assert (found[0, : len(kept), 0] - 10).tolist() == kept.tolist()
+
+
+def test_a_centre_by_hand():
+    centre = Centre(2)
+    assert not centre.is_settled
+    centre.settle(torch.tensor([[1.0, 0.0], [3.0, 0.0]]))
+    assert centre.mean.tolist() == [2.0, 0.0]
+    # Squared distances 1, 0, 1, 0: a variance of 1/2 on average.
+    assert torch.allclose(centre(torch.tensor([[3.0, 1.0]])), torch.tensor([[2**0.5, 2**0.5]]))
+    centre.settle(torch.ones(3, 2))
+    assert centre(torch.ones(1, 2)).tolist() == [[0.0, 0.0]]
+    with pytest.raises(InputError, match="NaN or infinity"):
+        centre.settle(torch.tensor([[1.0, float("nan")]]))
+
+
+def test_a_centre_measured_in_blocks_is_the_same(monkeypatch):
+    rows, whole, blocks = torch.randn(10, 3, generator=rng()), Centre(3), Centre(3)
+    whole.settle(rows)
+    monkeypatch.setattr(centre_module, "_AT_ONCE", 4)
+    blocks.settle(rows)
+    assert torch.allclose(whole.mean, blocks.mean)
+    assert torch.allclose(whole.scale, blocks.scale)

@@ -360,3 +360,15 @@ def test_more_videos_move_few_others():
     names = [f"video {i}" for i in range(100)]
     before, after = split(names, 0.2), split([*names, "one more"], 0.2)
     assert len(before ^ after) <= 3
+
+
+def test_a_state_of_another_frozen_tower_is_not_gone_on_from(pairs, straight, tmp_path, monkeypatch):
+    def starting(frozen):
+        model = checkpoint.load(straight[0])
+        for value in model.text_unit.parameters():
+            value.requires_grad_(not frozen)
+        return model
+
+    killed_after(pairs, tmp_path / "run", 3, monkeypatch, start=starting(False))
+    batches, _ = told(pairs, tmp_path / "run", start=starting(True))
+    assert batches == left(0)

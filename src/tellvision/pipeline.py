@@ -25,6 +25,7 @@ from tellvision.embedding.config import spoken as spoken_tracks
 from tellvision.embedding.held_out import read_held_out
 from tellvision.embedding.model import TextVideoModel
 from tellvision.embedding.seen import Seen
+from tellvision.embedding.together import Together
 from tellvision.progress import Progress
 from tellvision.recipes import Recipe
 from tellvision.records import InputError
@@ -69,7 +70,7 @@ def run(
         held_out_file: a video id per line to keep out of training, in place of the recipe's share.
         model: a checkpoint to search with beside what is learned here.
         workers: processes that extract features.
-        device: where the backbones run, see `extract_tracks`.
+        device: where the backbones run, see `extract_tracks`, and where the embedding learns.
         runtime: what runs them there, likewise.
         time_limit: for a video's features, see `extract_tracks`.
         cluster: where features are extracted, in place of processes of this machine.
@@ -123,7 +124,7 @@ def run(
             )
         with tell.stage("pairs") as update:
             join_pairs(at, recipe.features.backbone, update)
-        learned = learn(at, recipe, held_out_file=held_out_file, progress=tell)
+        learned = learn(at, recipe, held_out_file=held_out_file, together=Together(device=device), progress=tell)
         build_index(at, given=model, progress=tell)
         lost = skipped(ledger, name)
         with tell.stage("report") as update:

@@ -70,9 +70,10 @@ def adapted(
     if words is not None:
         new = dataclasses.replace(new, text=dataclasses.replace(old.text, tokens="words"), word_dim=words.dim)
         if old.text.tokens != "words" or words.dim != old.word_dim:
+            begins = "text tower begins" if old.text.tokens == "sentence" else "layer for them begins"
             warnings.append(
                 f"the model reads {old.text.tokens} of {old.word_dim} numbers, the words here have {words.dim}: "
-                "its layer for them begins anew, the rest is kept"
+                f"its {begins} anew, the rest is kept"
             )
             anew.add("word_layer")
     if new == old and words is None:

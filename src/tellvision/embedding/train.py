@@ -11,8 +11,8 @@ import hashlib
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,7 @@ def train(
         config: how it learns.
         folder: of the run; where a state with the same input lies there, training goes on from it.
         measure: recall told after each epoch; with `config.patience` it decides when to stop and what is kept.
-        together: the processes that train together; None: this one alone, on the CPU.
+        together: the processes that train together; None: this one alone, on a GPU if there is one.
         wandb: project of Weights & Biases that is told as well.
         tell: told after every batch: `loss`, `pairs_per_second`, and what `measure` gave last.
         about: kept in the checkpoint beside the configuration.
@@ -108,7 +108,11 @@ def train(
         raise InputError(f"the pairs have rows of {width} numbers, the model reads {model.config.video_dim}")
     if not len(batches):
         raise InputError("nothing to train on: no training video says a known word over a picture")
-    with _own_randomness(), _Run(sets, model, config, folder, batches, measure, together, wandb, about) as run:
+    gpus = [together.device] if together.device.type == "cuda" else []
+    with (
+        torch.random.fork_rng(gpus),
+        _Run(sets, model, config, folder, batches, measure, together, wandb, about) as run,
+    ):
         total = config.epochs * len(batches)
         start = (run.standing.epoch, run.standing.number)
         with feed(batches, start=start, epochs=config.epochs, device=together.device) as fed:
@@ -151,6 +155,8 @@ class _Run:
         self.standing = self._state.restore()
         together.agree(f"{self.standing.epoch} {self.standing.number}")
         self._loss_of: nn.Module = DistributedDataParallel(self._trained) if together.world > 1 else self._trained
+        if isinstance(self._loss_of, DistributedDataParallel):
+            self._loss_of.broadcast_buffers = False  # the table of words is the same everywhere, and large
         self._precision = precision_of(config, together.device)
         self._steps_per_epoch = -(-len(batches) // config.accumulate)
         self._pending: list[tuple[Tensor, Tensor, Tensor]] = []  # losses that were not looked at yet
@@ -305,13 +311,6 @@ def _numbers(pending: Sequence[tuple[Tensor, Any, Any]]) -> list[float]:
     return torch.stack([loss for loss, *_ in pending]).tolist() if pending else []
 
 
-@contextmanager
-def _own_randomness() -> Iterator[None]:
-    """What is drawn inside leaves the caller's random numbers as they were."""
-    with torch.random.fork_rng():
-        yield
-
-
 def _mixed(*numbers: int) -> int:
     """A seed of several numbers."""
     return int.from_bytes(hashlib.sha256(repr(numbers).encode()).digest()[:8], "little") >> 1
@@ -323,4 +322,5 @@ def _fingerprint(sets: Sequence[DataSet], model: TextVideoModel, config: TrainCo
     for value in model.state_dict().values():
         inputs.update(value.cpu().contiguous().numpy().tobytes())
     about = [(one.source.pairs.content, one.weight, sorted(one.videos)) for one in sets]
-    return digest(inputs.hexdigest(), about, to_dict(model.config), asdict(config))
+    learned = [name for name, value in model.named_parameters() if value.requires_grad]
+    return digest(inputs.hexdigest(), about, model.reading, learned, to_dict(model.config), asdict(config))

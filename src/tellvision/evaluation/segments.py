@@ -28,7 +28,9 @@ from tellvision.embedding import checkpoint
 from tellvision.embedding.checkpoint import Model
 from tellvision.embedding.config import spoken
 from tellvision.embedding.held_out import read_held_out
+from tellvision.embedding.model import TextVideoModel
 from tellvision.embedding.seen import Seen
+from tellvision.embedding.text import readable
 from tellvision.records import InputError
 
 REPORTED = ("R@1", "R@5", "R@10", "MedR")
@@ -180,12 +182,19 @@ def _choices(
     columns: Sequence[np.ndarray],
     questions: Sequence[Question],
 ) -> list[_Choice]:
-    """One for all questions, or one for each video that is asked in; -inf where a candidate has no clip."""
-    similarity = model.encode_text([question.text for question in questions]) @ vectors.T
+    """One for all questions, or one for each video that is asked in.
+
+    The score is -inf where a candidate has no clip, and of a question without a known word throughout.
+    """
+    texts = [question.text for question in questions]
+    known = np.arange(len(texts))
+    if isinstance(model, TextVideoModel):
+        known = np.flatnonzero(readable(model.prepare(texts)))
+    similarity = model.encode_text([texts[row] for row in known]) @ vectors.T
     scores = np.full((len(questions), len(candidates)), -np.inf, np.float32)
     for column, inside in enumerate(columns):
         if len(inside):
-            scores[:, column] = similarity[:, inside].max(axis=1)
+            scores[known, column] = similarity[:, inside].max(axis=1)
     keys = np.array([one.key for one in candidates])
     videos = np.array([one.video_id for one in candidates])
     found = []

@@ -1,7 +1,13 @@
 """What all rows share is taken out of them before a tower reads them: it tells no clip from another."""
 
+import math
+
 import torch
 from torch import Tensor, nn
+
+from tellvision.records import InputError
+
+_AT_ONCE = 4096  # rows that are brought to double precision together
 
 
 class Centre(nn.Module):
@@ -23,11 +29,22 @@ class Centre(nn.Module):
         self.register_buffer("scale", torch.zeros(()))  # 0: not measured yet
 
     def settle(self, rows: Tensor) -> None:
-        """Measure mean and scale on (n, dim) rows; equal rows are centred and not scaled."""
-        rows = rows.double()
-        self.mean.copy_(rows.mean(dim=0))
-        deviation = (rows - rows.mean(dim=0)).square().mean().sqrt()
-        self.scale.fill_(1 / deviation.item() if deviation > 0 else 1.0)
+        """Measure mean and scale on (n, dim) rows; equal rows are centred and not scaled.
+
+        Raises:
+            InputError: a row holds NaN or infinity.
+        """
+        mean = sum((some.double().sum(dim=0) for some in rows.split(_AT_ONCE)), torch.zeros(1).double()) / len(
+            rows
+        )
+        squares = sum(float((some.double() - mean).square().sum()) for some in rows.split(_AT_ONCE))
+        if not math.isfinite(squares):
+            raise InputError(
+                "a row of features holds NaN or infinity: `tellvision verify WORK` says whether it is damaged"
+            )
+        deviation = math.sqrt(squares / rows.numel())
+        self.mean.copy_(mean)
+        self.scale.fill_(1 / deviation if deviation > 0 else 1.0)
 
     @property
     def is_settled(self) -> bool:
