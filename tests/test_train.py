@@ -283,6 +283,13 @@ def test_two_batches_with_summed_gradients_are_one_step(pairs, tmp_path):
     assert [line["step"] for line in lines(tmp_path)] == [1, 2, 3, 4, 5]
 
 
+def test_a_step_of_fewer_batches_than_asked_for_is_their_mean(pairs, tmp_path):
+    """Two batches are all that an epoch has."""
+    two = learn(pairs, dataclasses.replace(CONFIG, accumulate=2), tmp_path / "two")
+    five = learn(pairs, dataclasses.replace(CONFIG, accumulate=5), tmp_path / "five")
+    assert same(two, five)
+
+
 def test_training_stops_where_recall_rises_no_more_and_keeps_the_best(pairs, tmp_path):
     recalls = iter([0.1, 0.4, 0.3, 0.2, 0.9])
     seen = []

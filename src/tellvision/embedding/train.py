@@ -188,7 +188,7 @@ class _Run:
         with joined.no_sync() if joined and not closes else nullcontext():
             with torch.autocast(self._together.device.type, self._precision, self._precision != torch.float32):
                 loss = self._loss_of(batch)
-            (loss / config.accumulate).backward()
+            (loss / self._summed(batch.number)).backward()
         self._pending.append((loss.detach(), batch.rows, batch.source))
         self._pace.add(len(batch.video) * self._together.world)
         if not closes:
@@ -256,6 +256,11 @@ class _Run:
             checkpoint.save(model, folder, self._extra())
         self._together.barrier()
         return model
+
+    def _summed(self, number: int) -> int:
+        """Batches of the step that a batch belongs to, whose gradients are averaged; an epoch's last may have fewer."""
+        first = number - number % self._config.accumulate
+        return min(self._config.accumulate, len(self._batches) - first)
 
     def _look(self) -> None:
         """See that the losses so far are numbers; not after every batch, since a GPU would wait for it."""

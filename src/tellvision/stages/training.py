@@ -156,6 +156,7 @@ def _trained(
     if recipe.train.patience:
         watched = split(training, recipe.train.validation)
         training = [video for video in training if video not in watched]
+    left_out = kept_out | watched
     if given is not None:
         model, warnings = adapted(given, seen.tracks, words=words, seed=recipe.train.seed)
         for warning in warnings:
@@ -171,7 +172,7 @@ def _trained(
             centre=recipe.centre,
         )
         said = [
-            _said(one, those) for one, those in ((seen, training), *((o.seen, o.videos(kept_out)) for o in others))
+            _said(one, those) for one, those in ((seen, training), *((o.seen, o.videos(left_out)) for o in others))
         ]
         model = TextVideoModel.new(shape, seed=recipe.train.seed, words=words, texts=itertools.chain(*said))
     freeze(model, beginning.freeze)
@@ -184,7 +185,7 @@ def _trained(
                 f"from {spoken(seen.tracks)}: make them with the same --backbone"
             )
         sets.append(
-            _data(other.seen, other.videos(kept_out), model, recipe, other.work, together, progress, other)
+            _data(other.seen, other.videos(left_out), model, recipe, other.work, together, progress, other)
         )
 
     def measure(model: TextVideoModel) -> dict[str, float]:
