@@ -258,7 +258,7 @@ class _Run:
         return model
 
     def _summed(self, number: int) -> int:
-        """Batches of the step that a batch belongs to, whose gradients are averaged; an epoch's last may have fewer."""
+        """Batches that share the step of a batch, whose gradients are averaged; the last ones may be fewer."""
         first = number - number % self._config.accumulate
         return min(self._config.accumulate, len(self._batches) - first)
 
