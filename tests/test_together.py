@@ -137,7 +137,7 @@ def test_the_gradients_of_one_process(tmp_path, count):
 def move(folder):
     with Together(timeout=30) as together:
         own = torch.tensor([[rank(), 10], [rank(), 20]])
-        assert together.gather(own).tolist() == [[0, 10], [0, 20], [1, 10], [1, 20]]
+        assert gather(own).tolist() == [[0, 10], [0, 20], [1, 10], [1, 20]]
         assert share(torch.arange(4.0) * (rank() + 1)).tolist() == [[0.0, 3.0], [6.0, 9.0]][rank()]
         x = torch.tensor([1.0, rank()])
         assert highest(x).tolist() == [1.0, 1.0]
@@ -220,7 +220,7 @@ def test_one_process(alone):
     with Together() as together:
         assert (together.rank, together.world, together.first) == (0, 1, True)
         x = torch.arange(3.0)
-        for same in (together.gather(x), share(x), highest(x), total(x)):
+        for same in (gather(x), share(x), highest(x), total(x)):
             assert same is x
         together.barrier()
         together.agree("anything")

@@ -93,10 +93,6 @@ class Together:
             with _told_as(_LOST):
                 dist.barrier()
 
-    def gather(self, x: Tensor) -> Tensor:
-        """The rows of all processes, see `gather`."""
-        return gather(x)
-
     def agree(self, text: str, what: str = "data and settings") -> None:
         """Make sure that every process holds the same text; only a hash of it travels.
 
